@@ -1,0 +1,55 @@
+"""A machine's grouping of frames; disposable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.embedding import check_rows
+from sorter.core.errors import InputError
+
+NOISE = -1
+
+#: Condensed tree of HDBSCAN: one row per link.
+TREE_DTYPE = np.dtype([("parent", "<i8"), ("child", "<i8"), ("lambda_val", "<f8"), ("child_size", "<i8")])
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Clusters of frames, numbered by size: 0 is the largest, -1 is noise.
+
+    frame_id (N,) uint64; labels (N,) int32, what the density found and nothing else; strength (N,) float32 in [0, 1];
+    assigned (N,) int32, equal to labels where that is a cluster, else what a nearest-neighbour rule gives (-1 where it
+    declines); medoids (n_clusters,) uint64 frame ids; tree: condensed tree (TREE_DTYPE), may be empty;
+    meta: parameters and quality figures, JSON-ready.
+    """
+
+    name: str
+    frame_id: NDArray[np.uint64]
+    labels: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    assigned: NDArray[np.int32]
+    medoids: NDArray[np.uint64]
+    tree: NDArray = field(default_factory=lambda: np.empty(0, TREE_DTYPE))
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        what = f"clustering {self.name}"
+        check_rows(what, self.frame_id, labels=self.labels, strength=self.strength, assigned=self.assigned)
+        if len(self.labels) and (self.labels.min() < NOISE or self.labels.max() >= self.n_clusters):
+            raise InputError(f"{what}: labels must lie in -1..{self.n_clusters - 1} (one medoid per cluster)")
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, noise not counted."""
+        return len(self.medoids)
+
+    def members(self, cluster: int) -> NDArray[np.uint64]:
+        """Ids of the frames of one cluster (-1: noise). Raises InputError for a cluster that does not exist."""
+        if not NOISE <= cluster < self.n_clusters:
+            have = f"0..{self.n_clusters - 1}" if self.n_clusters else "none"
+            raise InputError(f"cluster {cluster}: not in clustering '{self.name}' (clusters: {have}; -1 is noise)")
+        return self.frame_id[self.labels == cluster]

@@ -1,0 +1,1 @@
+"""Files in and out: one adapter per format, and the work folder."""

@@ -1,0 +1,268 @@
+"""Everything that shotsort knows of one or more runs, as one folder that can be moved and archived."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from sorter.core.clustering import TREE_DTYPE, Clustering
+from sorter.core.embedding import Embedding, Layout
+from sorter.core.errors import InputError, MissingResultError, WorkFolderError
+from sorter.core.hits import Hits
+from sorter.core.manifest import RunManifest, software_versions, utc_now
+from sorter.io.zarr_store import ZarrFrameStore
+
+SCHEMA_VERSION = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is either whole or absent."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise WorkFolderError(f"{path}: cannot be written ({error.strerror}); free space or choose another folder") from error
+
+
+class WorkFolder:
+    """A work folder on disk. `create` makes one where there is none; `open` refuses what is not one.
+
+    Results (embeddings, layouts, clusterings, hits) are values: reading gives a frozen noun, writing replaces the stored one
+    as a whole. Raises WorkFolderError for a newer schema, a read-only place, or a folder that is something else.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    # -- life ------------------------------------------------------------------------------------------------------------
+    @classmethod
+    def open(cls, path: str | Path) -> WorkFolder:
+        """The work folder at ``path``. Raises WorkFolderError where there is none."""
+        folder = cls(path)
+        if not folder.path.is_dir():
+            raise WorkFolderError(f"{path}: no such work folder; 'shotsort sort FILE -w {path}' makes one")
+        try:
+            marker = json.loads((folder.path / "shotsort.json").read_text())
+        except FileNotFoundError:
+            raise WorkFolderError(f"{path}: not a work folder of shotsort (no shotsort.json in it)") from None
+        except (json.JSONDecodeError, OSError) as error:
+            raise WorkFolderError(f"{path}/shotsort.json: cannot be read ({error})") from error
+        if marker.get("schema_version", 0) > SCHEMA_VERSION:
+            raise WorkFolderError(
+                f"{path}: written by a newer shotsort (schema {marker['schema_version']}, this one reads {SCHEMA_VERSION});"
+                " update shotsort"
+            )
+        return folder
+
+    @classmethod
+    def create(cls, path: str | Path) -> WorkFolder:
+        """The work folder at ``path``, made if there is nothing yet."""
+        folder = cls(path)
+        if (folder.path / "shotsort.json").exists():
+            return cls.open(path)
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise WorkFolderError(f"{path}: is a file; give a folder") from None
+        except OSError as error:
+            raise WorkFolderError(f"{path}: cannot be made ({error.strerror}); choose a folder you can write to") from error
+        strangers = [p.name for p in folder.path.iterdir() if not p.name.startswith(".")]
+        if strangers:
+            raise WorkFolderError(f"{path}: holds other files ({strangers[0]}, ...); give an empty or new folder")
+        marker = {"schema_version": SCHEMA_VERSION, "made": utc_now(), "software": software_versions()}
+        write_text_whole(folder.path / "shotsort.json", json.dumps(marker, indent=1) + "\n")
+        for name in ("models", "manifests"):
+            (folder.path / name).mkdir(exist_ok=True)
+        return folder
+
+    @contextmanager
+    def lock(self, stage: str) -> Iterator[None]:
+        """Hold the folder for writing; raises WorkFolderError that says who holds it. Freed when the process ends."""
+        try:
+            handle = open(self.path / ".lock", "a+")
+        except OSError as error:
+            raise WorkFolderError(f"{self.path}: cannot be written to ({error.strerror}); copy it or choose another") from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                handle.seek(0)
+                holder = handle.read().strip() or "another process"
+                raise WorkFolderError(f"{self.path}: in use by {holder}; wait for it or stop it") from None
+            handle.truncate(0)
+            handle.write(f"shotsort {stage} (process {os.getpid()} on {os.uname().nodename} since {utc_now()})")
+            handle.flush()
+            yield
+            handle.truncate(0)
+
+    # -- places ----------------------------------------------------------------------------------------------------------
+    @property
+    def frames_path(self) -> Path:
+        """Where the frame store is, or will be."""
+        return self.path / "frames.zarr"
+
+    @property
+    def labels_path(self) -> Path:
+        """Where the label book is, or will be."""
+        return self.path / "labels.sqlite"
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is, or will be."""
+        return self.path / "report.html"
+
+    def model_path(self, name: str) -> Path:
+        """Folder of the model ``name``."""
+        return self.path / "models" / _checked(name)
+
+    def model_names(self) -> list[str]:
+        """Models that are there, by name."""
+        folder = self.path / "models"
+        return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+    # -- frames ----------------------------------------------------------------------------------------------------------
+    def frames(self) -> ZarrFrameStore:
+        """The frame store. Raises WorkFolderError before anything was ingested."""
+        return ZarrFrameStore(self.frames_path)
+
+    # -- results ---------------------------------------------------------------------------------------------------------
+    def write_hits(self, hits: Hits) -> None:
+        """Store which frames are hits."""
+        arrays = {k: getattr(hits, k) for k in ("frame_id", "photons", "score", "is_hit")}
+        finite = hits.threshold if np.isfinite(hits.threshold) else None
+        self._write("hits", "default", arrays, {"threshold": finite, "meta": hits.meta})
+
+    def read_hits(self) -> Hits:
+        """The hits. Raises MissingResultError before 'shotsort ingest' found them."""
+        arrays, attrs = self._read("hits", "default", "shotsort ingest")
+        threshold = -np.inf if attrs["threshold"] is None else float(attrs["threshold"])
+        return Hits(**arrays, threshold=threshold, meta=attrs["meta"])
+
+    def write_embedding(self, embedding: Embedding) -> None:
+        """Store an embedding under its name."""
+        arrays = {"frame_id": embedding.frame_id, "vectors": embedding.vectors}
+        self._write("embeddings", embedding.name, arrays, {"meta": embedding.meta})
+
+    def read_embedding(self, name: str) -> Embedding:
+        """The embedding ``name``. Raises MissingResultError where it is not there."""
+        arrays, attrs = self._read("embeddings", name, "shotsort embed")
+        return Embedding(name, **arrays, meta=attrs["meta"])
+
+    def write_layout(self, layout: Layout) -> None:
+        """Store a layout under its name."""
+        self._write("layouts", layout.name, {"frame_id": layout.frame_id, "xy": layout.xy}, {"meta": layout.meta})
+
+    def read_layout(self, name: str) -> Layout:
+        """The layout ``name``. Raises MissingResultError where it is not there."""
+        arrays, attrs = self._read("layouts", name, "shotsort cluster")
+        return Layout(name, **arrays, meta=attrs["meta"])
+
+    def write_clustering(self, clustering: Clustering) -> None:
+        """Store a clustering under its name."""
+        arrays = {k: getattr(clustering, k) for k in ("frame_id", "labels", "strength", "assigned", "medoids")}
+        arrays |= {f"tree_{k}": clustering.tree[k] for k in TREE_DTYPE.names or ()}
+        self._write("clusters", clustering.name, arrays, {"meta": clustering.meta})
+
+    def read_clustering(self, name: str) -> Clustering:
+        """The clustering ``name``. Raises MissingResultError where it is not there."""
+        arrays, attrs = self._read("clusters", name, "shotsort cluster")
+        tree = np.empty(len(arrays["tree_parent"]), TREE_DTYPE)
+        for key in TREE_DTYPE.names or ():
+            tree[key] = arrays.pop(f"tree_{key}")
+        return Clustering(name, **arrays, tree=tree, meta=attrs["meta"])
+
+    def result_names(self, kind: str) -> list[str]:
+        """Names of the results of ``kind`` ("hits", "embeddings", "layouts", "clusters"), oldest first."""
+        folder = self.path / "results.zarr" / kind
+        if not folder.is_dir():
+            return []
+        found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        return [p.name for p in sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name))]
+
+    def _write(self, kind: str, name: str, arrays: dict[str, NDArray], attrs: dict[str, Any]) -> None:
+        final = self.path / "results.zarr" / kind / _checked(name)
+        tag = uuid.uuid4().hex
+        partial, old = final.with_name(f".{name}.{tag}.partial"), final.with_name(f".{name}.{tag}.old")
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            group = zarr.open_group(partial, mode="w", zarr_format=3)
+            for key, values in arrays.items():
+                group.create_array(key, data=np.ascontiguousarray(values))
+            group.attrs["shotsort"] = {"schema_version": SCHEMA_VERSION, "kind": kind, "written": utc_now(), **attrs}
+            if final.exists():
+                os.rename(final, old)
+            os.rename(partial, final)
+        except OSError as error:
+            raise WorkFolderError(f"{final}: cannot be written ({error.strerror}); free space or copy the folder") from error
+        finally:
+            for leftover in (partial, old):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+    def _read(self, kind: str, name: str, maker: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        path = self.path / "results.zarr" / kind / _checked(name)
+        if not path.is_dir():
+            have = ", ".join(self.result_names(kind)) or "none"
+            raise MissingResultError(f"{self.path}: no {kind} '{name}' (there: {have}); run '{maker}' first")
+        group = zarr.open_group(path, mode="r")
+        attrs: dict[str, Any] = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
+        if attrs["schema_version"] > SCHEMA_VERSION:
+            raise WorkFolderError(f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort")
+        return {key: np.asarray(array[:]) for key, array in group.arrays()}, attrs
+
+    # -- manifests -------------------------------------------------------------------------------------------------------
+    def write_manifest(self, manifest: RunManifest) -> Path:
+        """Store the record of a stage; returns its path (``NNNN_stage.json``, numbered in order of writing)."""
+        folder = self.path / "manifests"
+        folder.mkdir(exist_ok=True)
+        number = 1 + max((int(p.name[:4]) for p in folder.glob("[0-9]" * 4 + "_*.json")), default=0)
+        path = folder / f"{number:04d}_{manifest.stage}.json"
+        write_text_whole(path, json.dumps(manifest.to_dict(), indent=1, allow_nan=False) + "\n")
+        return path
+
+    def manifests(self, stage: str | None = None) -> list[dict[str, Any]]:
+        """Records of all stages run (or of one stage), in order."""
+        paths = sorted((self.path / "manifests").glob(f"[0-9]*_{stage or '*'}.json"))
+        return [json.loads(p.read_text()) for p in paths]
+
+    @contextmanager
+    def stage(self, name: str, config: dict[str, Any], seed: int | None, inputs: dict[str, Any]) -> Iterator[StageRecord]:
+        """Hold the folder while stage ``name`` runs and write its manifest when it ended well.
+
+        The stage fills ``outputs`` and ``metrics`` of the record that this yields.
+        """
+        record, started, clock = StageRecord(), utc_now(), time.perf_counter()
+        with self.lock(name):
+            yield record
+            seconds = round(time.perf_counter() - clock, 3)
+            manifest = RunManifest(name, config, seed, inputs, record.outputs, record.metrics, started, seconds)
+            self.write_manifest(manifest)
+
+
+class StageRecord:
+    """What a running stage reports: outputs and metrics, both JSON-ready."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, Any] = {}
+        self.metrics: dict[str, Any] = {}
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InputError(f"name '{name}': use letters, digits, '.', '_' and '-'")
+    return name

@@ -1,0 +1,196 @@
+"""The frames of a work folder: one zarr v3 group, sharded, written in blocks.
+
+Layout of the group (attribute ``shotsort`` of the root holds the rest, see `StoreInfo`)::
+
+    frames        (capacity, ny, nx)   only the first n_valid rows count
+    frame_id      (capacity,) uint64
+    source_file   (capacity,) int32    place in StoreInfo.sources
+    source_index  (capacity,) int64    counts from 0 within its source file
+    columns/NAME  (capacity, ...)      machine data; text is stored as codes, attribute ``categories``
+    truth/NAME    (capacity, ...)      only where the frames were simulated
+    mask          (ny, nx) bool        True = bad
+    good_fraction (ny, nx) float32     share of recorded pixels behind each stored one that are good
+    mask_recorded (ny', nx') uint32    CXI bits at the recorded resolution
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from sorter.core.errors import InputError, WorkFolderError
+from sorter.core.frames import Unit, find_rows
+from sorter.core.geometry import Geometry
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """One recorded file (or run directory) that frames came from. path: as it was given."""
+
+    path: str
+    dataset: str
+    run_id: str
+    n_frames: int
+    size_bytes: int | None = None
+    absolute_path: str = ""
+    reader: str = ""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What the root attribute of a frame store holds."""
+
+    unit: Unit
+    geometry: Geometry
+    n_valid: int
+    binning: int = 1
+    sources: tuple[Source, ...] = ()
+    ingest: dict[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], where: str) -> StoreInfo:
+        """Inverse of `to_dict`; raises WorkFolderError for a newer schema."""
+        if values.get("schema_version", 0) > SCHEMA_VERSION:
+            raise WorkFolderError(
+                f"{where}: written by a newer shotsort (schema {values['schema_version']}, this one reads {SCHEMA_VERSION});"
+                " update shotsort"
+            )
+        values = dict(values)
+        values["geometry"] = Geometry.from_dict(values["geometry"])
+        values["sources"] = tuple(Source(**s) for s in values["sources"])
+        return cls(**values)
+
+
+def encode_text(values: NDArray) -> tuple[NDArray[np.int32], list[str]]:
+    """Codes (N,) int32 and the words they stand for."""
+    words, codes = np.unique(np.asarray(values, dtype=str), return_inverse=True)
+    return codes.astype(np.int32), [str(w) for w in words]
+
+
+class ZarrFrameStore:
+    """A `FrameStore` on the zarr group ``path``. Opens lazily per process; safe to pickle and to spawn with.
+
+    Raises WorkFolderError where ``path`` is not a frame store or was written by a newer version.
+    """
+
+    def __init__(self, path: str | Path, rows: NDArray[np.int64] | None = None) -> None:
+        self.path = Path(path)
+        self._rows = rows
+        group = self._open()
+        try:
+            raw = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
+        except KeyError:
+            raise WorkFolderError(f"{self.path}: not a frame store of shotsort; run 'shotsort ingest' first") from None
+        self.info = StoreInfo.from_dict(raw, str(self.path))
+        self._all_ids = np.asarray(group["frame_id"][: self.info.n_valid], np.uint64)  # type: ignore[index]
+        self.frame_ids = self._all_ids if rows is None else self._all_ids[rows]
+        frames = group["frames"]
+        self.shape_px: tuple[int, int] = frames.shape[1:]  # type: ignore[union-attr,assignment]
+        self.dtype: np.dtype = frames.dtype  # type: ignore[union-attr]
+        self._block = int(frames.chunks[0])  # type: ignore[union-attr]
+        self.unit: Unit = self.info.unit
+        self.geometry = self.info.geometry
+        self.bad_pixels = np.asarray(group["mask"][:], bool)  # type: ignore[index]
+
+    def _open(self) -> zarr.Group:
+        try:
+            return zarr.open_group(self.path, mode="r")
+        except (FileNotFoundError, KeyError, ValueError):
+            raise WorkFolderError(f"{self.path}: no frames here; run 'shotsort ingest' first") from None
+
+    def __len__(self) -> int:
+        return len(self.frame_ids)
+
+    @property
+    def good_fraction(self) -> NDArray[np.float32]:
+        """(ny, nx) float32: share of recorded pixels behind each stored one that are good."""
+        return np.asarray(self._open()["good_fraction"][:], np.float32)  # type: ignore[index]
+
+    @property
+    def mask_recorded(self) -> NDArray[np.uint32]:
+        """CXI mask bits at the recorded resolution."""
+        return np.asarray(self._open()["mask_recorded"][:], np.uint32)  # type: ignore[index]
+
+    @property
+    def columns(self) -> Mapping[str, NDArray]:
+        """Per-frame machine data, name -> (N, ...)."""
+        return self._table("columns")
+
+    @property
+    def truth(self) -> Mapping[str, NDArray]:
+        """Per-frame truth of a simulated run, name -> (N, ...); empty for measured frames."""
+        return self._table("truth")
+
+    @property
+    def source_file(self) -> NDArray[np.int32]:
+        """(N,) place of each frame's file in ``info.sources``."""
+        return self._rows_of_array("source_file").astype(np.int32)
+
+    @property
+    def source_index(self) -> NDArray[np.int64]:
+        """(N,) place of each frame within its file, from 0."""
+        return self._rows_of_array("source_index").astype(np.int64)
+
+    def _rows_of_array(self, name: str) -> NDArray:
+        array = self._open()[name]
+        values = np.asarray(array[: self.info.n_valid])  # type: ignore[index]
+        values = values if self._rows is None else values[self._rows]
+        words = array.attrs.get("categories")
+        return values if words is None else np.asarray(words, dtype=str)[values]  # type: ignore[arg-type]
+
+    def _table(self, name: str) -> dict[str, NDArray]:
+        group = self._open()
+        if name not in group:
+            return {}
+        return {key: self._rows_of_array(f"{name}/{key}") for key in sorted(group[name].array_keys())}  # type: ignore[union-attr]
+
+    def select(self, ids: NDArray[np.uint64]) -> ZarrFrameStore:
+        """The store of these frames, in this order."""
+        find_rows(self.frame_ids, ids)
+        return ZarrFrameStore(self.path, find_rows(self._all_ids, ids))
+
+    def read(self, ids: NDArray[np.uint64]) -> NDArray:
+        """(len(ids), ny, nx) frames in the order of ``ids``; each block of the file is decoded once."""
+        find_rows(self.frame_ids, ids)
+        return self._read_rows(find_rows(self._all_ids, ids))
+
+    def _read_rows(self, rows: NDArray[np.int64]) -> NDArray:
+        frames = self._open()["frames"]
+        out = np.empty((len(rows), *self.shape_px), self.dtype)
+        blocks = rows // self._block
+        for block in np.unique(blocks):
+            here = np.flatnonzero(blocks == block)
+            first, last = rows[here].min(), rows[here].max() + 1
+            out[here] = self._decode(frames, int(first), int(last))[rows[here] - first]
+        return out
+
+    def _decode(self, frames: Any, first: int, last: int) -> NDArray:
+        try:
+            return np.asarray(frames[first:last])
+        except (OSError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{self.path}: frames {first}..{last - 1} cannot be read ({error}); ingest the run again into a new folder"
+            ) from error
+
+    def chunks(self, n: int) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+        """Pairs (ids, frames) of at most ``n`` frames each, in storage order."""
+        frames = self._open()["frames"]
+        for start in range(0, len(self.frame_ids), n):
+            ids = self.frame_ids[start : start + n]
+            if self._rows is None:
+                yield ids, self._decode(frames, start, start + len(ids))
+            else:
+                yield ids, self._read_rows(self._rows[start : start + n])
