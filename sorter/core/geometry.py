@@ -41,7 +41,9 @@ class Geometry:
         if self.beam_center_px is not None:
             y, x = (float(c) for c in self.beam_center_px)
             if not (np.isfinite(y) and np.isfinite(x)):
-                raise InputError(f"geometry: beam centre {self.beam_center_px}: must be two finite numbers, Y,X in pixels")
+                raise InputError(
+                    f"geometry: beam centre {self.beam_center_px}: must be two finite numbers, Y,X in pixels"
+                )
             object.__setattr__(self, "beam_center_px", (y, x))
 
     @property
