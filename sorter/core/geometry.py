@@ -67,7 +67,9 @@ class Geometry:
             self,
             shape_px=(ny // factor, nx // factor),
             pixel_size_m=None if self.pixel_size_m is None else self.pixel_size_m * factor,
-            beam_center_px=None if center is None else tuple((c + 0.5) / factor - 0.5 for c in center),
+            beam_center_px=None
+            if center is None
+            else ((center[0] + 0.5) / factor - 0.5, (center[1] + 0.5) / factor - 0.5),
             beam_center_error_px=None if self.beam_center_error_px is None else self.beam_center_error_px / factor,
         )
 
