@@ -46,7 +46,8 @@ def from_axis_angle(axis: Tensor, angle_rad: Tensor | float) -> Tensor:
     """Quaternion of the rotation by ``angle_rad`` (...) about ``axis`` (..., 3), right-handed."""
     axis = axis / axis.norm(dim=-1, keepdim=True)
     half = torch.as_tensor(angle_rad, dtype=axis.dtype, device=axis.device)[..., None] / 2
-    return torch.cat(torch.broadcast_tensors(torch.cos(half), torch.sin(half) * axis[..., :1])[:1] + (torch.sin(half) * axis,), -1)
+    vector = torch.sin(half) * axis
+    return torch.cat([torch.cos(half).expand(*vector.shape[:-1], 1), vector], -1)
 
 
 def rotate(q: Tensor, v: Tensor) -> Tensor:
