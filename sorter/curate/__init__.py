@@ -1,0 +1,1 @@
+"""What a person decides: labels, subsets, and what is handed on."""
