@@ -136,7 +136,9 @@ def _layer_indices(index: Tensor | complex | Sequence[complex], count: int, laye
     try:
         value = value.expand(count, value.shape[-1] if value.ndim else layers)
     except RuntimeError as error:
-        raise InputError(f"refractive indices {tuple(value.shape)} do not fit {count} particles; give (M,) or (M, layers)") from error
+        raise InputError(
+            f"refractive indices {tuple(value.shape)} do not fit {count} particles; give (M,) or (M, layers)"
+        ) from error
     if value.shape[1] < layers:
         raise InputError(f"a shape of {layers} layers needs {layers} refractive indices, not {value.shape[1]}")
     if not bool((torch.isfinite(value.real) & (value.imag >= 0)).all()):

@@ -56,7 +56,6 @@ def slice_response(index: Tensor, box: Box, tables: Propagation) -> Tensor:
     kz = tables.kz
     kn = torch.sqrt(n * n - (1 - kz * kz))
     a = 1j * (n - 1)
-    t = torch.exp(a * box.distance) - 1
     qz = kz - 1
     mu = a - 1j * qz
     small = mu.abs() < 1e-6

@@ -62,9 +62,10 @@ def solid_angle_sr(geometry: Geometry) -> Tensor:
 
 
 def polarisation(geometry: Geometry, direction: str = "x") -> Tensor:
-    """Polarisation factor of each pixel, (ny, nx) float64: 1 - (s . e)^2 for light polarised along "x" or "y"; "none": unpolarised.
+    """Polarisation factor of each pixel, (ny, nx) float64: 1 - (s . e)^2 for light polarised along e = "x" or "y".
 
-    s is the direction of the scattered ray. Raises InputError for another direction.
+    "none": unpolarised, (1 + cos^2(two_theta)) / 2. s is the direction of the scattered ray.
+    Raises InputError for another direction.
     """
     qx, qy, _ = pixel_q_inv_m(geometry)
     k = wavenumber_inv_m(geometry)
