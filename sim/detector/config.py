@@ -8,10 +8,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from sim.scattering.pixels import detector_geometry
 from sorter.core.config import require
 from sorter.core.geometry import Geometry
 
-Polarization = Literal["none", "x", "y", "unpolarized"]
+Polarisation = Literal["off", "x", "y", "unpolarised"]
 Unit = Literal["photon", "adu"]
 
 
@@ -39,25 +40,21 @@ class LayoutConfig:
 
     def geometry(self) -> Geometry:
         """The geometry: the distance puts the outer side of the last pixel at two_theta_edge_deg."""
-        pixel_m = self.pixel_size_um * 1e-6
-        distance_m = self.n_px / 2 * pixel_m / math.tan(math.radians(self.two_theta_edge_deg))
-        middle = (self.n_px - 1) / 2
-        return Geometry(
-            shape_px=(self.n_px, self.n_px),
-            pixel_size_m=pixel_m,
-            distance_m=distance_m,
-            wavelength_m=self.wavelength_nm * 1e-9,
-            beam_center_px=(middle, middle) if self.beam_center_px is None else self.beam_center_px,
-            beam_center_source="file",
+        return detector_geometry(
+            (self.n_px, self.n_px),
+            self.wavelength_nm * 1e-9,
+            math.radians(self.two_theta_edge_deg),
+            self.pixel_size_um * 1e-6,
+            self.beam_center_px,
         )
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Everything between the far field and the recorded numbers. A stage whose value is 0 (or "none", False) is off.
+    """Everything between the far field and the recorded numbers. A stage whose value is 0 (or "off", False) is off.
 
     Flat detector
-        solid_angle: factor cos^3(two_theta). polarization: of the beam.
+        solid_angle: factor cos^3(two_theta). polarisation: of the beam.
     Layout
         panels (rows, columns) with gap_px between them; beam_stop_radius_px (shadow, with a stalk of stalk_width_px towards
         stalk_angle_deg) and hole_radius_px (no pixels there); hot, dead and cold pixels as fractions of all pixels, flagged in
@@ -75,7 +72,7 @@ class DetectorConfig:
     """
 
     solid_angle: bool = True
-    polarization: Polarization = "x"
+    polarisation: Polarisation = "x"
     panels: tuple[int, int] = (1, 1)
     gap_px: int = 0
     beam_stop_radius_px: float = 0.0
@@ -109,8 +106,8 @@ class DetectorConfig:
     integer: bool = True
 
     def __post_init__(self) -> None:
-        require(self.polarization in get_args(Polarization), f"detector.polarization = {self.polarization!r}: "
-                f"must be one of {', '.join(get_args(Polarization))}")
+        require(self.polarisation in get_args(Polarisation), f"detector.polarisation = {self.polarisation!r}: "
+                f"must be one of {', '.join(get_args(Polarisation))}")
         rows, columns = self.panels
         require(rows >= 1 and columns >= 1, f"detector.panels = {self.panels}: at least one row and one column")
         positive = ("ring_width_inv_nm", "streak_width_px", "gain_adu", "response_exponent", "saturation_adu")
@@ -133,7 +130,7 @@ class DetectorConfig:
 
     @property
     def dtype(self) -> np.dtype:
-        """What is recorded: uint16 or uint32 for counts that cannot be negative, int32 with read noise, float32 if not integer."""
+        """uint16 or uint32 where numbers cannot be negative, int32 with read noise, float32 where not integer."""
         if not self.integer:
             return np.dtype(np.float32)
         if self.read_noise_adu or self.excess_noise or self.pedestal_adu < 0:

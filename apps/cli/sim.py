@@ -1,0 +1,98 @@
+"""Simulate a benchmark run with its truth."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+HELP = "simulate a run of frames with known truth"
+EXAMPLE = """\
+shotsort sim --list
+shotsort sim clusters --frames 8000 --seed 1 --to run.h5
+shotsort sim clusters --frames 1000 --seed 1 --set blank_fraction=0 --set detector.blur_px=0.8 --to hits.cxi
+shotsort sim clusters --frames 1000000 --seed 1 --vary 512 --to load.zarr
+shotsort sim droplets --show droplets.png"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("recipe", nargs="?", help="name of the recipe (see --list)")
+    parser.add_argument("--list", action="store_true", help="list the recipes and stop")
+    parser.add_argument("--options", action="store_true", help="list the options of the recipe with their defaults and stop")
+    parser.add_argument("--frames", type=int, default=None, metavar="N", help="number of frames (with --show: of the sheet)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="root of all random numbers (default 0)")
+    parser.add_argument("--to", metavar="X", help="file to write: .h5, .cxi or .zarr")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set an option of the recipe; repeat")
+    parser.add_argument("--vary", type=int, default=None, metavar="F",
+                        help="make all frames from F far fields: fresh brightness, rotation in the plane and noise")
+    parser.add_argument("--show", nargs="?", const="", default=None, metavar="PNG",
+                        help="write a contact sheet instead of a run (default RECIPE.png)")
+    parser.add_argument("--workers", type=int, default=None, metavar="W", help="processes (default: one per core)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda: where far fields are computed")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is at X")
+    parser.add_argument("--json", action="store_true", help="print what was done as one JSON object")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    from sim.recipes import RECIPES, recipe_class
+    from sorter.core.errors import InputError
+
+    if args.list or args.recipe is None:
+        for name in RECIPES:
+            sys.stdout.write(f"{name:12} {recipe_class(name).SUMMARY}\n")
+        return 0
+    if args.options:
+        return _list_options(args.recipe)
+    options = _options(args.set)
+    if args.vary is not None:
+        options["vary"] = args.vary
+    if args.show is not None:
+        return _show(args, options)
+    if not args.to or args.frames is None:
+        raise InputError("sim: give --frames N and --to FILE (or --show for a contact sheet)")
+    from sim.run import simulate
+
+    begin = time.monotonic()
+    state = simulate(args.recipe, args.frames, args.seed, args.to, options, workers=args.workers, overwrite=args.overwrite,
+                     device=args.device)
+    seconds = time.monotonic() - begin
+    if args.json:
+        result = {"recipe": args.recipe, "frames": args.frames, "seed": args.seed, "to": str(args.to), "state": state,
+                  "seconds": round(seconds, 3)}
+        sys.stdout.write(json.dumps(result) + "\n")
+    else:
+        sys.stderr.write(f"{args.to}: {state}, {args.frames} frames\n")
+    return 0
+
+
+def _options(settings: list[str]) -> dict[str, object]:
+    from sorter.core.errors import InputError
+
+    options: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set {setting}: give NAME=VALUE")
+        options[name.strip()] = value
+    return options
+
+
+def _list_options(recipe: str) -> int:
+    from sim.recipes import make_recipe
+    from sim.recipes.options import flat_options
+
+    for name, value in flat_options(make_recipe(recipe, None, 0).options).items():
+        sys.stdout.write(f"{name} = {json.dumps(value)}\n")
+    return 0
+
+
+def _show(args: argparse.Namespace, options: dict[str, object]) -> int:
+    from sim.contact_sheet import contact_sheet
+
+    path = args.show or f"{args.recipe}.png"
+    contact_sheet(args.recipe, path, args.frames or 48, args.seed, options, device=args.device)
+    sys.stderr.write(f"{path}: contact sheet of {args.recipe}\n")
+    return 0

@@ -1,0 +1,152 @@
+"""Recipes of frames of particles: draw scenes, compute their far fields, record them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.detector import Detector, DetectorConfig, DeviceNoise, FluenceConfig, FrameNoise, LayoutConfig, Noise
+from sim.particles import place
+from sim.recipes.base import Block, Recipe, Recording
+from sim.recipes.scene import Particle, Scene, truth_of
+from sim.recipes.varied import FieldBank, field_bank
+from sim.scattering import FarFieldSettings, far_field, intensity
+from sorter.core.config import require
+from sorter.core.errors import InputError
+from sorter.core.geometry import Geometry
+from sorter.core.seeds import child_rng, child_seed
+
+
+@dataclass(frozen=True)
+class ParticleRunOptions:
+    """What all recipes of particles have: where the detector stands, what it does, how bright the shots are, how the far field is
+    computed (rung and far_field, see `sim.scattering`), how often the same particle is seen again (views_per_particle frames, not
+    neighbours, share a pair_id; they differ in orientation, brightness and noise). vary: all frames come from so many scenes, see
+    `sim.recipes.varied` (0: each frame has its own)."""
+
+    layout: LayoutConfig = field(default_factory=LayoutConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    fluence: FluenceConfig = field(default_factory=FluenceConfig)
+    rung: str = "auto"
+    far_field: FarFieldSettings = field(default_factory=FarFieldSettings)
+    vary: int = 0
+    views_per_particle: int = 2
+
+    def __post_init__(self) -> None:
+        require(1 <= self.views_per_particle <= 64 and 64 % self.views_per_particle == 0,
+                f"views_per_particle = {self.views_per_particle}: must divide 64")
+        require(0 <= self.vary <= 100_000, f"vary = {self.vary}: must lie in 0..100000 far fields")
+
+
+class ParticleRun(Recipe):
+    """Base of the recipes of particles; a subclass draws scenes."""
+
+    OPTIONS = ParticleRunOptions
+    options: ParticleRunOptions
+
+    def __init__(self, options: ParticleRunOptions, seed: int, device: str = "cpu") -> None:
+        super().__init__(options, seed, device)
+        self.geometry: Geometry = options.layout.geometry()
+        self.detector = Detector(options.detector, self.geometry, self.seed, device)
+
+    @abstractmethod
+    def draw(self, what: np.random.Generator, shot: np.random.Generator) -> Scene:
+        """One scene: ``what`` decides the particles (shared by all views of them), ``shot`` orientation, place and brightness."""
+
+    @property
+    def recording(self) -> Recording:
+        """See `Recipe`."""
+        config = self.options.detector
+        return Recording(self.geometry.shape_px, config.dtype, config.unit, "run", self.geometry, self.detector.pixels.cxi)
+
+    def scenes(self, number: int) -> list[Scene]:
+        """The scenes of a block. Which frames of it show the same particles is drawn, so that views are not neighbours."""
+        size = self.BLOCK_FRAMES
+        order = child_rng(self.seed, self.NAME, "pairs", number).permutation(size)
+        first = number * size
+        scenes = []
+        for index in range(first, first + size):
+            pair = first // self.options.views_per_particle + int(order[index - first]) // self.options.views_per_particle
+            what = child_rng(self.seed, self.NAME, "particle", pair)
+            scene = self.draw(what, child_rng(self.seed, self.NAME, "shot", index))
+            scenes.append(replace(scene, pair_id=pair) if scene.particles else scene)
+        return scenes
+
+    def intensities(self, scenes: Sequence[Scene], geometry: Geometry | None = None) -> Tensor:
+        """Differential cross-sections of scenes, (B, ny, nx) float32, m^2 / sr."""
+        geometry = geometry or self.geometry
+        particles = [(frame, p) for frame, s in enumerate(scenes) for p in s.particles]
+        if not particles:
+            return torch.zeros(len(scenes), *geometry.shape_px, device=self.device)
+        layers = max(len(p.index) for _, p in particles)
+        bodies = place(
+            [p.shape for _, p in particles],
+            torch.tensor([p.radius_m for _, p in particles], dtype=torch.float64),
+            torch.tensor([_padded(p, layers) for _, p in particles], dtype=torch.complex128),
+            torch.tensor([p.quaternion_wxyz for _, p in particles], dtype=torch.float64),
+            torch.tensor([p.position_m for _, p in particles], dtype=torch.float64),
+            [frame for frame, _ in particles],
+            len(scenes),
+        )
+        field = far_field(bodies, geometry, rung=self.options.rung, device=self.device, settings=self.options.far_field)
+        return intensity(field, geometry)
+
+    @cached_property
+    def bank(self) -> FieldBank:
+        """The far fields of the first ``vary`` scenes."""
+        blocks = range(-(-self.options.vary // self.BLOCK_FRAMES))
+        scenes = [scene for number in blocks for scene in self.scenes(number)][: self.options.vary]
+        return field_bank(scenes, self.intensities, self.geometry, self.options.fluence)
+
+    def noise(self, first: int, n_frames: int) -> Noise:
+        """The random numbers of the detector for frames from ``first`` on."""
+        if self.device.type == "cpu":
+            return FrameNoise([child_rng(self.seed, self.NAME, "noise", first + i) for i in range(n_frames)])
+        return DeviceNoise(child_seed(self.seed, self.NAME, "noise", first), n_frames, self.device)
+
+    def compute_block(self, number: int) -> Block:
+        """See `Recipe`."""
+        first = number * self.BLOCK_FRAMES
+        if self.options.vary:
+            rngs = [child_rng(self.seed, self.NAME, "vary", first + i) for i in range(self.BLOCK_FRAMES)]
+            scenes, cross_section = self.bank.draw(rngs)
+        else:
+            scenes = self.scenes(number)
+            cross_section = self.intensities(scenes)
+        exposure = self.detector.expose(cross_section, [s.shot for s in scenes], self.noise(first, len(scenes)))
+        truth = truth_of(scenes, exposure.photons, exposure.expected)
+        if self.options.detector.pointing_jitter_px:
+            truth["pointing_px"] = exposure.shift_px
+        return Block(first, exposure.frames, truth)
+
+
+def _padded(particle: Particle, layers: int) -> list[complex]:
+    return [*particle.index, *[1.0 + 0j] * (layers - len(particle.index))]
+
+
+def check_mixture(mixture: dict[str, float], known: Sequence[str], name: str = "mixture") -> None:
+    """Raise InputError unless ``mixture`` gives shares (not negative, not all 0) of known classes."""
+    for kind, share in mixture.items():
+        if kind not in known:
+            raise InputError(f"{name}: unknown class {kind!r}; known are {', '.join(known)}")
+        require(np.isfinite(share) and share >= 0, f"{name}: share of {kind} = {share}: must be 0 or more")
+    require(sum(mixture.values()) > 0, f"{name}: all shares are 0; give at least one class a share")
+
+
+def choose(mixture: dict[str, float], rng: np.random.Generator) -> str:
+    """One class of the mixture, drawn by its shares."""
+    shares = np.array(list(mixture.values()), float)
+    return list(mixture)[int(rng.choice(len(shares), p=shares / shares.sum()))]
+
+
+def random_rotation(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """A rotation, uniform in SO(3): a normalised 4-D Gaussian, w >= 0."""
+    q = rng.standard_normal(4)
+    w, x, y, z = (q / np.linalg.norm(q) * (1 if q[0] >= 0 else -1)).tolist()
+    return w, x, y, z
