@@ -1,0 +1,130 @@
+"""Clusters as regions of high density."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.cluster.reduce import nearest
+from sorter.core.clustering import NOISE, TREE_DTYPE
+
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class DensityResult:
+    """labels (N,) int32, clusters numbered by size, -1 noise; strength (N,) float32 in [0, 1], 0 for noise; tree: condensed
+    tree (TREE_DTYPE); persistence (n_clusters,): stability of each cluster in [0, 1]."""
+
+    labels: Labels
+    strength: NDArray[np.float32]
+    tree: NDArray
+    persistence: NDArray[np.float64]
+
+
+def density_clusters(points: NDArray, min_cluster_size: int, min_samples: int, selection: str = "eom") -> DensityResult:
+    """HDBSCAN (Campello, Moulavi & Sander 2013; McInnes & Healy 2017) on ``points`` (N, d), Euclidean.
+
+    Fewer than two clusters' worth of points are all noise; points that are all alike are one cluster.
+    """
+    n = len(points)
+    if n < max(2 * min_cluster_size, min_samples + 1):
+        return all_noise(n)
+    if (points == points[0]).all():
+        return DensityResult(np.zeros(n, np.int32), np.ones(n, np.float32), np.empty(0, TREE_DTYPE), np.ones(1))
+    from hdbscan import HDBSCAN
+
+    model = HDBSCAN(min_cluster_size, min_samples=min_samples, cluster_selection_method=selection, core_dist_n_jobs=1)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        model.fit(np.asarray(points, np.float64))
+    strength = np.nan_to_num(model.probabilities_, nan=1.0).clip(0, 1).astype(np.float32)
+    labels, order = by_size(model.labels_)
+    tree = np.array(model.condensed_tree_.to_numpy(), copy=True)
+    tree["lambda_val"] = np.nan_to_num(tree["lambda_val"], posinf=np.finfo(np.float64).max)
+    persistence = np.nan_to_num(np.asarray(model.cluster_persistence_, np.float64), nan=1.0)[order]
+    return DensityResult(labels, np.where(labels < 0, 0, strength).astype(np.float32), tree.astype(TREE_DTYPE), persistence)
+
+
+def all_noise(n: int) -> DensityResult:
+    """No clusters among ``n`` points."""
+    none = np.full(n, NOISE, np.int32)
+    return DensityResult(none, np.zeros(n, np.float32), np.empty(0, TREE_DTYPE), np.empty(0))
+
+
+def by_size(labels: NDArray) -> tuple[Labels, NDArray[np.int64]]:
+    """Labels renumbered so that 0 is the largest cluster (ties: the one whose first point comes first), and the old numbers."""
+    kept = labels[labels >= 0]
+    old, first, sizes = np.unique(kept, return_index=True, return_counts=True)
+    order = old[np.lexsort((first, -sizes))].astype(np.int64)
+    table = np.full((old.max() if len(old) else 0) + 2, NOISE, np.int32)
+    table[order] = np.arange(len(order))
+    return table[labels], order
+
+
+def one_population(points: NDArray, labels: NDArray, valley: float = 0.2) -> bool:
+    """Whether the clusters ``labels`` cut what is one population of ``points`` (N, d).
+
+    For each pair of clusters all points are projected on the pair's linear discriminant (Fisher 1936, shrunk covariance);
+    where the density along it, between the two clusters' medians, never falls by more than ``valley`` below the lower of the two
+    sides, nothing separates that pair. One population: no pair is separated. Fewer than two clusters are not cut.
+    """
+    clusters = np.unique(labels[labels >= 0])
+    if len(clusters) < 2:
+        return False
+    points = np.asarray(points, np.float64)
+    return all(_valley_depth(points, labels == a, labels == b) < valley for a, b in combinations(clusters, 2))
+
+
+def _valley_depth(points: NDArray, in_a: NDArray, in_b: NDArray) -> float:
+    """Relative depth of the density's valley between two clusters along their discriminant; 0 where there is none."""
+    within = np.concatenate([points[m] - points[m].mean(axis=0) for m in (in_a, in_b)])
+    covariance = within.T @ within / len(within)
+    covariance += np.eye(points.shape[1]) * (0.1 * np.trace(covariance) / points.shape[1] + 1e-12)
+    along = points @ np.linalg.solve(covariance, points[in_b].mean(axis=0) - points[in_a].mean(axis=0))
+    low, high = sorted((np.median(along[in_a]), np.median(along[in_b])))
+    if high <= low:
+        return 0.0
+    width = 0.9 * min(along.std(), np.subtract(*np.percentile(along, [75, 25])) / 1.34) * len(along) ** -0.2  # Silverman
+    width = max(width, 1e-3 * (high - low))
+    grid = np.linspace(low, high, 65)
+    edges = np.linspace(along.min(), along.max(), 2049)
+    counts, _ = np.histogram(along, edges)
+    centres = (edges[1:] + edges[:-1]) / 2
+    density = np.exp(-0.5 * ((grid[:, None] - centres) / width) ** 2) @ counts
+    bottom = int(density.argmin())
+    side = min(density[: bottom + 1].max(), density[bottom:].max())
+    return float(1 - density[bottom] / side) if side > 0 else 0.0
+
+
+def core_distance(points: NDArray, k: int) -> NDArray[np.float64]:
+    """Distance (N,) of each of ``points`` (N, d) to its ``k``-th nearest other one."""
+    return nearest(points, points, k + 1)[0][:, -1]
+
+
+def lone_points(points: NDArray, k: int) -> NDArray[np.bool_]:
+    """Points (N,) that lie far from everything: core distance above five times the run's 95th percentile.
+
+    UMAP draws every point to some neighbours, so a lone one must be told before it.
+    """
+    if len(points) <= k:
+        return np.zeros(len(points), bool)
+    core = core_distance(points, k)
+    usual = np.percentile(core, 95)
+    return (core > 5 * usual) & (usual > 0)
+
+
+def whole_population(points: NDArray, min_samples: int) -> DensityResult:
+    """All ``points`` as one cluster, but for those that lie alone (`lone_points`).
+
+    strength: the median core distance over a point's own, at most 1.
+    """
+    core = core_distance(points, min_samples)
+    typical = np.median(core)
+    strength = np.ones(len(points)) if typical == 0 else np.minimum(1, typical / np.maximum(core, 1e-300))
+    labels = np.where(lone_points(points, min_samples), NOISE, 0).astype(np.int32)
+    return DensityResult(labels, np.where(labels < 0, 0, strength).astype(np.float32), np.empty(0, TREE_DTYPE), np.ones(1))

@@ -1,0 +1,163 @@
+"""From an embedding to a clustering and a layout."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.cluster.assign import assign_by_neighbours, medoids
+from sorter.cluster.density import (
+    DensityResult,
+    all_noise,
+    density_clusters,
+    lone_points,
+    one_population,
+    whole_population,
+)
+from sorter.cluster.reduce import principal_components, scale_block, umap
+from sorter.core.clustering import NOISE, Clustering
+from sorter.core.config import config_to_dict, require
+from sorter.core.embedding import Embedding, Layout
+from sorter.core.seeds import child_seed
+
+log = logging.getLogger(__name__)
+
+#: Brightest hits are clustered first where the 90th percentile of photons is this many times the 10th.
+WIDE_BRIGHTNESS = 10.0
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """How hits are grouped and laid out; defaults chosen on simulated runs (`shotsort bench sorting`).
+
+    embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
+    step out. min_cluster_size: smallest group that counts; None takes one in a hundred of the clustered hits, at least 15.
+    bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
+    (1: all); the others stay noise and are assigned by their neighbours. max_fit: most frames that UMAP is fitted to.
+    """
+
+    embedding: str = "auto"
+    name: str = "density"
+    pca_dims: int = 24
+    umap_dims: int = 5
+    umap_neighbors: int = 15
+    min_cluster_size: int | None = None
+    min_samples: int = 5
+    selection: str = "eom"
+    bright_share: float = 0.5
+    assign_neighbors: int = 15
+    max_fit: int = 30_000
+    layout_neighbors: int = 15
+    layout_min_dist: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field, lowest in (
+            ("pca_dims", 0), ("umap_dims", 0), ("umap_neighbors", 2), ("min_samples", 1), ("assign_neighbors", 1),
+            ("layout_neighbors", 2), ("max_fit", 100),
+        ):  # fmt: skip
+            require(getattr(self, field) >= lowest, f"{field} = {getattr(self, field)}: must be at least {lowest}")
+        size = self.min_cluster_size
+        require(size is None or size >= 2, f"min_cluster_size = {size}: must be at least 2")
+        require(self.selection in ("eom", "leaf"), f"selection = {self.selection}: choose eom or leaf")
+        require(0 < self.bright_share <= 1, f"bright_share = {self.bright_share}: must lie in (0, 1]")
+        require(bool(self.embedding), "embedding: give a name")
+
+
+def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> tuple[Clustering, Layout]:
+    """Clusters and layout of the frames of ``embedding``; ``photons`` (N,) say which are bright.
+
+    The result does not depend on the order of rows and is the same for the same input and seed.
+    """
+    order = np.argsort(embedding.frame_id)
+    ids, photons = embedding.frame_id[order], np.asarray(photons, np.float64)[order]
+    points = principal_components(scale_block(embedding.vectors[order]), config.pca_dims)
+    first = bright_rows(photons, config.bright_share)
+    first = first[~lone_points(points[first], config.min_samples)]
+    first, result, facts = _density(points, first, config)
+    labels = np.full(len(ids), NOISE, np.int32)
+    strength = np.zeros(len(ids), np.float32)
+    labels[first], strength[first] = result.labels, result.strength
+    assigned = assign_by_neighbours(points, labels, config.assign_neighbors)
+    n_clusters = int(labels.max(initial=NOISE)) + 1
+    meta = {
+        "embedding": embedding.name,
+        "config": config_to_dict(config),
+        "n_hits": len(ids),
+        "n_clustered_first": len(first),  # the others are dimmer, or lie alone
+        "photons_clustered_first": float(photons[first].min()) if len(first) else None,
+        "sizes": np.bincount(labels[labels >= 0], minlength=n_clusters).tolist(),
+        "persistence": [round(float(p), 4) for p in result.persistence],
+        "noise_share": round(float((labels < 0).mean()), 4) if len(ids) else None,
+        "noise_share_clustered_first": round(float((result.labels < 0).mean()), 4) if len(first) else None,
+        **facts,
+    }
+    clustering = Clustering(
+        config.name, ids, labels, strength, assigned, ids[medoids(points, labels, strength)], result.tree, meta
+    )
+    return clustering, lay_out(embedding.name, ids, points, config)
+
+
+def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:
+    """Rows, ascending, of the hits in which clusters are sought: all, or the brightest ``share`` where brightness is wide."""
+    n = len(photons)
+    if n == 0 or share == 1:
+        return np.arange(n)
+    low, high = np.percentile(photons, [10, 90])
+    if high <= WIDE_BRIGHTNESS * max(low, 0):
+        return np.arange(n)
+    kept = np.lexsort((np.arange(n), -photons))[: int(np.ceil(share * n))]
+    return np.sort(kept)
+
+
+def _density(
+    points: NDArray, first: NDArray[np.int64], config: ClusterConfig
+) -> tuple[NDArray[np.int64], DensityResult, dict[str, Any]]:
+    """Density clusters of the rows ``first`` of ``points`` (of all, where they are one population): those rows, their
+    result, and what is worth telling about it."""
+    chosen = points[first]
+    size = config.min_cluster_size or max(15, round(0.01 * len(first)))
+    facts: dict[str, Any] = {"min_cluster_size": size, "one_population": False, "warning": None}
+    if len(chosen) < max(2 * size, config.min_samples + 1):
+        facts["warning"] = f"{len(points)} hits are too few for clusters of {size}: all are noise (-1)"
+        log.warning("%s", facts["warning"])
+        return first, all_noise(len(chosen)), facts
+    seed = child_seed(config.seed, "cluster", "umap")
+    alike = (chosen == chosen[0]).all()
+    use_umap = config.umap_dims and not alike and len(chosen) > 2 * config.umap_dims + 2
+    reduced = umap(chosen, config.umap_dims, config.umap_neighbors, 0.0, seed, config.max_fit) if use_umap else chosen
+    result = density_clusters(reduced, size, config.min_samples, config.selection)
+    if alike or one_population(chosen, result.labels):
+        facts["one_population"] = True
+        log.warning("the hits form one population: they are kept as one cluster")
+        first, result = np.arange(len(points)), whole_population(points, config.min_samples)
+    return first, result, facts
+
+
+def lay_out(name: str, ids: NDArray[np.uint64], points: NDArray, config: ClusterConfig) -> Layout:
+    """2-D UMAP of ``points`` (N, d); principal components where there are too few of them or all are alike."""
+    few = len(points) < 10 or (points == points[0]).all()
+    if few:
+        xy = np.zeros((len(points), 2), np.float32)
+        if len(points):
+            flat = principal_components(points, 2)[:, :2]
+            xy[:, : flat.shape[1]] = flat
+    else:
+        seed = child_seed(config.seed, "cluster", "layout")
+        xy = umap(points, 2, config.layout_neighbors, config.layout_min_dist, seed, config.max_fit)
+    method = "pca" if few else "umap"
+    return Layout(name, ids, xy, {"method": method, "config": config_to_dict(config)})
+
+
+def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -> tuple[Clustering, Layout]:
+    """What is stored where there is nothing to cluster: every hit is noise."""
+    n = len(ids)
+    noise = np.full(n, NOISE, np.int32)
+    name = "none" if config.embedding == "auto" else config.embedding
+    meta = {"embedding": None, "config": config_to_dict(config), "n_hits": n, "sizes": [], "warning": warning}
+    clustering = Clustering(config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta)
+    return clustering, Layout(name, ids, np.zeros((n, 2), np.float32), {"method": "none"})

@@ -1,0 +1,186 @@
+"""Density, one population, assignment and the whole fit, on blobs."""
+
+import logging
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+from sorter.cluster.assign import assign_by_neighbours, medoids
+from sorter.cluster.density import by_size, density_clusters, one_population
+from sorter.cluster.fit import ClusterConfig, bright_rows, fit
+from sorter.cluster.reduce import concatenate, principal_components, scale_block, umap
+from sorter.core.embedding import Embedding
+from sorter.core.errors import InputError
+
+CENTRES = 8 * np.eye(6)
+
+
+def blobs(sizes, seed=0, d=6):
+    rng = np.random.default_rng(seed)
+    kind = np.repeat(np.arange(len(sizes)), sizes)
+    points = rng.normal(size=(len(kind), d)) + CENTRES[kind, :d]
+    order = rng.permutation(len(kind))
+    return points[order].astype(np.float32), kind[order]
+
+
+def embedding(points, name="made", seed=3):
+    ids = np.random.default_rng(seed).permutation(10 * len(points))[: len(points)].astype(np.uint64)
+    return Embedding(name, ids, points.astype(np.float32))
+
+
+FAST = ClusterConfig(umap_dims=0)
+
+
+def test_blobs_are_found_and_named_by_size():
+    points, kind = blobs([60, 150, 90])
+    made = embedding(points)
+    clustering, layout = fit(made, np.ones(300), FAST)
+    truth = kind[np.argsort(made.frame_id)]
+    clustered = clustering.labels >= 0
+    assert clustering.n_clusters == 3 and clustered.mean() > 0.9
+    assert adjusted_rand_score(truth[clustered], clustering.labels[clustered]) == 1
+    assert [truth[clustering.labels == c][0] for c in range(3)] == [1, 2, 0]
+    assert clustering.meta["sizes"] == sorted(clustering.meta["sizes"], reverse=True)
+    assert (clustering.assigned >= 0).all() and adjusted_rand_score(truth, clustering.assigned) > 0.98
+    assert np.array_equal(clustering.assigned[clustered], clustering.labels[clustered])
+    assert (clustering.strength[~clustered] == 0).all() and clustering.strength.max() <= 1
+    assert [clustering.labels[clustering.frame_id == m][0] for m in clustering.medoids] == [0, 1, 2]
+    assert len(clustering.tree) and layout.xy.shape == (300, 2)
+
+
+@pytest.mark.parametrize("config", [FAST, ClusterConfig()], ids=["plain", "umap"])
+def test_row_order_changes_nothing_and_seeds_fix_the_result(config):
+    points, _ = blobs([80, 80])
+    made, photons = embedding(points), np.geomspace(1e2, 1e6, 160)
+    mixed = np.random.default_rng(9).permutation(160)
+    one, layout_one = fit(made, photons, config)
+    two, layout_two = fit(Embedding("made", made.frame_id[mixed], made.vectors[mixed]), photons[mixed], config)
+    for name in ("frame_id", "labels", "strength", "assigned", "medoids"):
+        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    assert np.array_equal(layout_one.xy, layout_two.xy)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 5, 29])
+def test_too_few_hits_are_noise_and_said_so(n, caplog):
+    with caplog.at_level(logging.WARNING):
+        clustering, layout = fit(embedding(np.random.default_rng(0).normal(size=(n, 4))), np.ones(n), ClusterConfig())
+    assert (clustering.labels == -1).all() and clustering.n_clusters == 0 and layout.xy.shape == (n, 2)
+    assert np.isfinite(layout.xy).all() and "too few" in caplog.text
+
+
+def test_duplicates_are_one_cluster():
+    clustering, layout = fit(embedding(np.ones((100, 4))), np.ones(100), ClusterConfig())
+    assert (clustering.labels == 0).all() and (clustering.strength == 1).all() and (layout.xy == 0).all()
+
+
+def test_many_duplicates_among_others_keep_finite_strength():
+    points, _ = blobs([100, 100])
+    points[:80] = points[0]
+    clustering, _ = fit(embedding(points), np.ones(200), FAST)
+    assert np.isfinite(clustering.strength).all() and clustering.n_clusters >= 2
+    assert np.isfinite(clustering.tree["lambda_val"]).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", ["gaussian", "uniform", "stretched"])
+def test_one_population_is_not_cut(seed, shape):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(size=(400, 5)) if shape == "uniform" else rng.normal(size=(400, 5))
+    points[:, 0] *= 6 if shape == "stretched" else 1
+    clustering, _ = fit(embedding(points), np.ones(400), ClusterConfig(layout_neighbors=5))
+    assert clustering.n_clusters == 1 or (clustering.labels == -1).all()
+    assert clustering.n_clusters == 0 or (clustering.labels == 0).mean() > 0.95
+
+
+def test_two_populations_are_not_taken_for_one():
+    points, kind = blobs([200, 60])
+    assert not one_population(points, kind)
+    assert one_population(points[kind == 0], (points[kind == 0, 0] > CENTRES[0, 0]).astype(int))
+
+
+def test_a_lone_outlier_is_noise():
+    points = np.random.default_rng(1).normal(size=(300, 4))
+    points[7] = 1e4
+    made = embedding(points)
+    clustering, _ = fit(made, np.ones(300), ClusterConfig())
+    outlier = clustering.frame_id == made.frame_id[7]
+    assert clustering.labels[outlier] == -1 and (clustering.labels >= 0).mean() > 0.8
+
+
+def test_dim_hits_are_assigned_but_stay_noise():
+    points, kind = blobs([150, 150])
+    made, photons = embedding(points), np.geomspace(1e2, 1e6, 300)
+    clustering, _ = fit(made, photons, ClusterConfig(umap_dims=0, bright_share=0.5))
+    dim = photons[np.argsort(made.frame_id)] < np.median(photons)
+    assert (clustering.labels[dim] == -1).all() and (clustering.labels[~dim] >= 0).mean() > 0.9
+    assert adjusted_rand_score(kind[np.argsort(made.frame_id)], clustering.assigned) > 0.95
+
+
+def test_bright_rows_are_all_where_brightness_is_narrow():
+    assert len(bright_rows(np.linspace(1e3, 3e3, 50), 0.5)) == 50
+    assert bright_rows(np.geomspace(1e2, 1e6, 50), 0.2).tolist() == list(range(40, 50))
+    assert len(bright_rows(np.linspace(-5, 5, 50), 0.5)) == 25
+
+
+def test_concatenation_joins_by_frame_and_weighs_blocks_alike():
+    rng = np.random.default_rng(0)
+    one = Embedding("a", np.arange(50, dtype=np.uint64), 100 * rng.normal(size=(50, 3)).astype(np.float32))
+    two = Embedding("b", np.arange(10, 60, dtype=np.uint64)[::-1].copy(), rng.normal(size=(50, 5)).astype(np.float32))
+    both = concatenate([one, two])
+    assert both.name == "a+b" and both.frame_id.tolist() == list(range(10, 50)) and both.vectors.shape == (40, 8)
+    assert np.allclose([both.vectors[:, :3].var(0).sum(), both.vectors[:, 3:].var(0).sum()], 1, atol=1e-4)
+    assert np.allclose(both.vectors[0, 3:], scale_block(two.vectors[::-1][:40])[0], atol=1e-5)
+    with pytest.raises(InputError, match="no frame in common"):
+        concatenate([one, Embedding("c", np.array([999], np.uint64), np.ones((1, 2), np.float32))])
+
+
+def test_vectors_must_be_finite():
+    with pytest.raises(InputError, match="1 vectors are not finite"):
+        scale_block(np.array([[1.0, np.nan], [1.0, 2.0]]))
+
+
+def test_principal_components_agree_with_svd():
+    points = np.random.default_rng(0).normal(size=(40, 7)) * np.arange(1, 8)
+    centred = points - points.mean(0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    assert np.allclose(np.abs(principal_components(points, 3)), np.abs(u[:, :3] * s[:3]), atol=1e-3)
+
+
+def test_assignment_agrees_with_a_loop():
+    points, kind = blobs([40, 30])
+    labels = np.where(np.random.default_rng(0).random(70) < 0.5, kind, -1).astype(np.int32)
+    known = np.flatnonzero(labels >= 0)
+    expected = labels.copy()
+    for i in np.flatnonzero(labels < 0):
+        distance = np.linalg.norm(points[known] - points[i], axis=1)
+        near = np.argsort(distance)[:5]
+        votes = [sum(1 / distance[j] for j in near if labels[known[j]] == c) for c in (0, 1)]
+        expected[i] = int(np.argmax(votes)) if max(votes) / sum(votes) >= 0.7 else -1
+    assert np.array_equal(assign_by_neighbours(points, labels, 5, min_share=0.7), expected)
+    assert (assign_by_neighbours(points, np.full(70, -1), 5) == -1).all()
+
+
+def test_names_by_size_and_medoids():
+    labels, old = by_size(np.array([2, -1, 0, 0, 2, 2, 1]))
+    assert labels.tolist() == [0, -1, 1, 1, 0, 0, 2] and old.tolist() == [2, 0, 1]
+    points = np.array([[0.0], [1], [2], [10], [10], [13]])
+    assert medoids(points, np.array([0, 0, 0, 1, 1, 1]), np.ones(6)).tolist() == [1, 3]
+
+
+def test_large_runs_are_laid_out_from_a_sample():
+    points, kind = blobs([120, 120])
+    placed = umap(points, 2, 10, 0.1, seed=1, max_fit=120)
+    centres = [np.median(placed[kind == k], axis=0) for k in (0, 1)]
+    nearer = np.argmin([np.linalg.norm(placed - c, axis=1) for c in centres], axis=0)
+    assert (nearer == kind).mean() > 0.98
+
+
+def test_density_needs_two_clusters_worth_of_points():
+    assert (density_clusters(np.random.default_rng(0).normal(size=(19, 2)), 10, 5).labels == -1).all()
+
+
+@pytest.mark.parametrize("wrong", [{"pca_dims": -1}, {"min_cluster_size": 1}, {"selection": "x"}, {"bright_share": 0.0}])
+def test_config_is_checked(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        ClusterConfig(**wrong)
