@@ -129,12 +129,12 @@ def _steep_weight(
 
 
 def merge(low: Tensor, high: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Disjoint intervals of the union of S intervals of each column; all (..., S, K)."""
+    """Disjoint intervals of the union of S intervals of each column; all (M, S, ...)."""
     low = torch.where(weight > 0, low, torch.full_like(low, FAR))
     high = torch.where(weight > 0, high, torch.full_like(high, FAR))
-    low, order = low.sort(dim=-2)
-    high, weight = high.gather(-2, order), weight.gather(-2, order)
-    before = torch.cat([torch.full_like(high[..., :1, :], -FAR), high[..., :-1, :].cummax(-2).values], -2)
+    low, order = low.sort(dim=1)
+    high, weight = high.gather(1, order), weight.gather(1, order)
+    before = torch.cat([torch.full_like(high[:, :1], -FAR), high[:, :-1].cummax(1).values], 1)
     low, high = torch.maximum(low, before), torch.maximum(high, before)
     return low, high, weight * (high > low)
 

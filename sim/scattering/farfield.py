@@ -5,28 +5,35 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from sim.particles.bodies import Bodies
 from sim.scattering import columns
-from sim.scattering.grids import Box, good_size, sampler
-from sim.scattering.multislice import Propagation, multislice, propagation, slice_response
+from sim.scattering.grids import CUT_OFF, Box
+from sim.scattering.multislice import Propagation, exit_spectrum, propagation, slice_response
 from sim.scattering.pixels import pixel_q_inv_m, wavenumber_inv_m
+from sim.scattering.sampling import sampler
 from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
+
+LARGEST_HALF = 400
+"""Most pixels from the middle of a body to its edge."""
 
 
 @dataclass(frozen=True)
 class FarFieldSettings:
     """Sampling of the multislice. width_radii: side of the box in particle radii; pixel_wavelengths and slice_wavelengths:
-    pixel and slice distance in wavelengths; columns: sub-columns per pixel and axis; chunk: particles computed at once."""
+    pixel and slice distance in wavelengths; columns: sub-columns per pixel and axis; buckets_per_octave: grids per factor 2
+    of the particles' size; chunk: particles computed at once."""
 
     width_radii: float = 3.6
     pixel_wavelengths: float = 1 / 2.4
     slice_wavelengths: float = 0.6
     columns: int = 2
+    buckets_per_octave: int = 5
     chunk: int = 32
 
     def __post_init__(self) -> None:
@@ -34,8 +41,8 @@ class FarFieldSettings:
             raise InputError(f"slice distance {self.slice_wavelengths} wavelengths: must be within (0, 1], beyond it diverges")
         if not 0 < self.pixel_wavelengths <= 0.5:
             raise InputError(f"pixel {self.pixel_wavelengths} wavelengths: must be within (0, 0.5] or waves alias")
-        if self.width_radii < 2.2 or self.columns < 1 or self.chunk < 1:
-            raise InputError("far field: width_radii must be at least 2.2, columns and chunk at least 1")
+        if self.width_radii < 2.2 or min(self.columns, self.chunk, self.buckets_per_octave) < 1:
+            raise InputError("far field: width_radii must be at least 2.2, columns, buckets and chunk at least 1")
 
 
 def far_field(
@@ -67,24 +74,29 @@ def far_field(
 
 
 def _buckets(bodies: Bodies, k: float, settings: FarFieldSettings) -> list[tuple[Box, Tensor]]:
-    """Particles by grid: (box, indices of particles)."""
-    pixel = 2 * math.pi * settings.pixel_wavelengths
-    sizes = [good_size(settings.width_radii * float(r) * k / pixel) for r in bodies.radius_m]
+    """Particles by grid, (box, indices of particles); the radius of a grid is rounded up to a step of its octave."""
+    steps = torch.ceil(settings.buckets_per_octave * torch.log2(bodies.radius_m * k) - 1e-9).long()
     found = []
-    for size in sorted(set(sizes)):
-        members = torch.tensor([i for i, s in enumerate(sizes) if s == size], device=bodies.frame.device)
-        found.append((_box(size, settings), members))
+    for step in torch.unique(steps).tolist():
+        members = torch.nonzero(steps == step)[:, 0]
+        found.append((_box(2 ** (step / settings.buckets_per_octave), settings), members))
     return found
 
 
 @lru_cache(maxsize=64)
-def _box(points: int, settings: FarFieldSettings) -> Box:
-    pixel = 2 * math.pi * settings.pixel_wavelengths
-    radius = points * pixel / settings.width_radii
-    planes = math.ceil(2 * radius / (2 * math.pi * settings.slice_wavelengths)) + 1
-    distance = 2 * radius / (planes - 1)
-    crop = min(2 * math.ceil(radius / pixel), points)
-    return Box(points, pixel, planes, -radius, distance, crop, settings.columns)
+def _box(radius: float, settings: FarFieldSettings) -> Box:
+    """Box for bodies up to ``radius`` (1/k)."""
+    wavelength = 2 * math.pi
+    width = settings.width_radii * radius
+    pixel = wavelength * settings.pixel_wavelengths
+    planes = math.ceil(2 * radius / (wavelength * settings.slice_wavelengths)) + 1
+    half, band = math.ceil(radius / pixel), math.ceil(CUT_OFF * width / wavelength)
+    if half > LARGEST_HALF:
+        raise InputError(
+            f"far field: a particle of radius {radius / wavelength:.4g} wavelengths needs {2 * half} pixels across, the limit "
+            f"is {2 * LARGEST_HALF}; make it smaller or take the small-angle projection"
+        )
+    return Box(width, pixel, half, band, planes, -radius, 2 * radius / (planes - 1), settings.columns)
 
 
 @lru_cache(maxsize=64)
@@ -95,53 +107,59 @@ def _propagation(box: Box, outer: float, dtype: torch.dtype, device: torch.devic
 def _multislice_field(
     bodies: Bodies, box: Box, geometry: Geometry, k: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
+    """Far fields (M, ny, nx) in units of 1/k^2 of M bodies at the origin."""
     qx, qy, _ = pixel_q_inv_m(geometry)
-    tables = _propagation(box, min(float(torch.hypot(qx, qy).max()) / k, 0.95), dtype, device)
+    tables = _propagation(box, min(float(torch.hypot(qx, qy).max()) / k, CUT_OFF), dtype, device)
     response = _responses(bodies.index, box, tables, dtype)
     filling = fill(bodies, box, k, dtype.to_real())
-    return multislice(filling, response, box, tables, sampler(box.points, box.pixel, geometry, dtype, str(device)))
+    return sampler(box, geometry, dtype.to_real(), device)(exit_spectrum(filling, response, box, tables))
 
 
 def _responses(index: Tensor, box: Box, tables: Propagation, dtype: torch.dtype) -> Tensor:
-    """W (L, M or 1, N, N); particles of one material share it."""
+    """W (L, band + 1, band + 1, M or 1); particles of one material share it."""
     shared = not index.requires_grad and bool((index == index[:1]).all())
     index = index[:1] if shared else index
     w = slice_response(index.T.reshape(-1), box, tables)
-    return w.unflatten(0, index.T.shape).to(dtype)
+    return w.unflatten(0, index.T.shape).movedim(1, -1).to(dtype)
 
 
 def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> Tensor:
-    """Soft filling (M, L, planes, crop, crop) of ``box`` by each layer of each of M bodies."""
+    """Soft filling (L, planes, 2, half, 2, half, M) of ``box`` by each layer of each of M bodies."""
+    x, y = box.pixel_positions(bodies.frame.device)
+    near = torch.nonzero(torch.hypot(x, y) < box.radius + box.pixel)[:, 0]
+    shifts = ((torch.arange(box.columns, dtype=x.dtype, device=x.device) + 0.5) / box.columns - 0.5) * box.pixel
+    sy, sx = torch.meshgrid(shifts, shifts, indexing="ij")
+    x, y = ((v[near] + s.reshape(-1, 1)).reshape(-1).to(dtype) for v, s in ((x, sx), (y, sy)))
     parts = columns.parts_of(bodies, k, dtype)
-    x, y = box.column_positions(dtype, bodies.frame.device)
-    low, high, weight = columns.intervals(parts, x, y, box.pixel / box.columns, -2 * box.first)
+    low, high, weight = columns.intervals(parts, x, y, box.pixel / box.columns, 2 * box.radius)
+    shape = (box.columns**2, len(near))
+    low, high, weight = (v.unflatten(-1, shape) for v in (low, high, weight))
     layers = bodies.index.shape[1]
     covers = [_union_planes(bodies, level, low, high, weight, box) for level in range(layers)]
-    visible = [c - above for c, above in zip(covers, [*covers[1:], torch.zeros_like(covers[0])], strict=True)]
-    return torch.stack(visible, 1).unflatten(-1, (box.crop, box.crop))
+    visible = [c - above for c, above in pairwise(covers)] + covers[-1:]
+    filling = low.new_zeros(layers, box.planes, 4 * box.half**2, len(bodies))
+    filling = filling.index_copy(2, near, torch.stack(visible).permute(0, 2, 3, 1))
+    return filling.unflatten(2, (2, box.half, 2, box.half))
 
 
 def _union_planes(bodies: Bodies, level: int, low: Tensor, high: Tensor, weight: Tensor, box: Box) -> Tensor:
-    """Soft filling (M, planes, crop^2) of the union of the parts of layer ``level`` and above."""
+    """Soft filling (M, planes, pixels) of the union of the parts of layer ``level`` and above."""
     count = len(bodies)
     used = torch.nonzero(bodies.layer >= level)[:, 0]
     owner = bodies.owner[used]
     per_body = torch.bincount(owner, minlength=count)
     segments = int(per_body.max())
     if segments == 1 and len(used) == count:
-        low, high, weight = (v[used][:, None] for v in (low, high, weight))
+        merged = tuple(v[used][:, None] for v in (low, high, weight))
     else:
         start = per_body.cumsum(0) - per_body
         place = owner * segments + torch.arange(len(used), device=owner.device) - start[owner]
         padded = []
         for v in (low, high, weight):
-            empty = v.new_zeros(count * segments, v.shape[1])
+            empty = v.new_zeros(count * segments, *v.shape[1:])
             padded.append(empty.index_copy(0, place, v[used]).unflatten(0, (count, segments)))
-        low, high, weight = columns.merge(*padded)
-    shape = (box.columns**2, box.crop**2)
-    return columns.soft_planes(
-        *(v.unflatten(-1, shape) for v in (low, high, weight)), box.planes, box.first, box.distance
-    )
+        merged = columns.merge(*padded)
+    return columns.soft_planes(*merged, box.planes, box.first, box.distance)
 
 
 def _shifted(values: Tensor, position_m: Tensor, geometry: Geometry) -> Tensor:
@@ -159,6 +177,3 @@ def _add(field: Tensor, frame: Tensor, values: Tensor) -> Tensor:
     for i in range(len(frame)):
         field = field.index_add(0, frame[i : i + 1], values[i : i + 1])
     return field
-
-
-__all__ = ["FarFieldSettings", "far_field", "fill"]

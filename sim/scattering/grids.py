@@ -1,164 +1,113 @@
-"""Grids: the box in which a wave is carried through a particle, and the way from its spectrum to the pixels of a detector.
+"""The box in which a wave is carried through a particle, and the transforms between its two spaces.
 
-Lengths are in units of 1/k, wave numbers in units of k.
+Lengths are in units of 1/k, wave numbers in units of k. Across the beam the wave is periodic with the box, so its spectrum is
+discrete; only |q| below the cut-off of the propagation is kept, and in real space only the square that holds the body is ever
+looked at. Both grids are symmetric about 0. So each axis is split into its even and its odd part, for which the transform
+is a small real matrix (cosines, sines): four times fewer multiplications than with complex exponentials, and with the
+truncation to band and square several times faster than padded FFTs of the same accuracy.
+
+Layout of a wave: ``(2, n, 2, n, B)``: parity (even, odd) or sign (+, -) along y, |y|; the same along x; the batch last.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from sim.scattering.pixels import pixel_q_inv_m, wavenumber_inv_m
-from sorter.core.errors import InputError
-from sorter.core.geometry import Geometry
-
-TAPS = 4
-"""Width of the interpolation kernel in samples."""
+CUT_OFF = 0.92
+"""Transverse wave numbers from here on are not carried."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """points x points pixels of side ``pixel`` across the beam; ``planes`` planes at ``first + j distance`` along it."""
+    """A periodic square of side ``width`` across the beam, pixels of side ``pixel`` in its middle, planes along the beam.
 
-    points: int
+    half: pixels from the axis to the edge of the square that holds the body. band: largest index j of the wave numbers
+    2 pi j / width. planes at ``first + i distance``. columns: sub-columns per pixel and axis.
+    """
+
+    width: float
     pixel: float
+    half: int
+    band: int
     planes: int
     first: float
     distance: float
-    crop: int
     columns: int
 
     @property
-    def width(self) -> float:
-        """Side of the box."""
-        return self.points * self.pixel
+    def radius(self) -> float:
+        """Radius of the largest body that fits."""
+        return -self.first
 
     def wavenumbers(self, device: torch.device | str = "cpu") -> Tensor:
-        """Transverse wave numbers of the discrete spectrum along one axis, (points,) float64."""
-        return 2 * math.pi * torch.fft.fftfreq(self.points, self.pixel, dtype=torch.float64, device=device)
+        """q_j >= 0 along one axis, (band + 1,) float64."""
+        return 2 * math.pi / self.width * torch.arange(self.band + 1, dtype=torch.float64, device=device)
 
     def positions(self, device: torch.device | str = "cpu") -> Tensor:
-        """Pixel centres along one axis, (points,) float64, symmetric about 0."""
-        return (torch.arange(self.points, dtype=torch.float64, device=device) - (self.points - 1) / 2) * self.pixel
+        """x > 0 of the pixel centres along one axis, (half,) float64."""
+        return (torch.arange(self.half, dtype=torch.float64, device=device) + 0.5) * self.pixel
 
-    @property
-    def margin(self) -> int:
-        """Pixels between the edge of the box and the square ``crop`` that holds the body."""
-        return (self.points - self.crop) // 2
-
-    def column_positions(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """x and y of the sub-columns of the crop, two (columns^2 * crop^2,) tensors, sub-column index slowest."""
-        c = self.columns
-        centres = self.positions(device)[self.margin : self.margin + self.crop]
-        shifts = ((torch.arange(c, dtype=torch.float64, device=device) + 0.5) / c - 0.5) * self.pixel
-        sy, sx, y, x = torch.meshgrid(shifts, shifts, centres, centres, indexing="ij")
-        return (x + sx).reshape(-1).to(dtype), (y + sy).reshape(-1).to(dtype)
+    def pixel_positions(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+        """x and y of the pixels in the order of the layout, two (4 half^2,) float64 tensors."""
+        both = torch.stack([self.positions(device), -self.positions(device)]).reshape(-1)
+        y, x = torch.meshgrid(both, both, indexing="ij")
+        return x.reshape(-1), y.reshape(-1)
 
 
 @dataclass(frozen=True)
-class Sampler:
-    """From the spectrum (M, points, points) of the exit wave to the pixels of a detector.
+class Transform:
+    """Both transforms of a `Box`: to_real (2, half, band + 1), to_spectrum (2, band + 1, half), real matrices."""
 
-    A flat detector's pixels are no grid in q. The spectrum is resampled to a q grid a few times finer than the box demands,
-    by two matrix products (rows, columns), and from there interpolated with a Kaiser-Bessel kernel of `TAPS` samples per
-    axis, whose apodisation in real space is divided out within the matrices (a non-uniform FFT).
+    to_real: Tensor
+    to_spectrum: Tensor
+
+    def real(self, spectrum: Tensor) -> Tensor:
+        """Wave on the pixels, signs (2, half, 2, half, B), of ``spectrum`` in parities (2, band + 1, 2, band + 1, B)."""
+        return _fold(_fold(_apply(self.to_real, spectrum), 0), 2)
+
+    def spectrum(self, wave: Tensor) -> Tensor:
+        """Spectrum in parities of a ``wave`` that vanishes beyond the pixels; inverse layout of `real`."""
+        return _apply(self.to_spectrum, _fold(_fold(wave, 0), 2))
+
+
+def _apply(matrices: Tensor, values: Tensor) -> Tensor:
+    """``matrices`` (2, r, n), one per parity, along y and x of ``values`` (2, n, 2, n, B) complex."""
+    _, r, n = matrices.shape
+    batch = values.shape[-1]
+    along_y = torch.bmm(matrices, torch.view_as_real(values).reshape(2, n, -1))
+    along_x = torch.matmul(matrices, along_y.reshape(2 * r, 2, n, 2 * batch))
+    return torch.view_as_complex(along_x.reshape(2, r, 2, r, batch, 2))
+
+
+def _fold(values: Tensor, axis: int) -> Tensor:
+    """Sum and difference of the two halves along ``axis``: parities to signs and back (but for a factor of 2)."""
+    first, second = values.unbind(axis)
+    return torch.stack([first + second, first - second], axis)
+
+
+def transform(box: Box, dtype: torch.dtype, device: torch.device | str = "cpu") -> Transform:
+    """The transforms of ``box`` for real ``dtype``.
+
+    A spectrum holds U_j + U_-j (even; U_0 for j = 0) and i (U_j - U_-j) (odd) of u(x) = sum_j U_j exp(i q_j x).
     """
-
-    rows: Tensor
-    columns: Tensor
-    weights: Tensor
-    weights_back: Tensor
-    shape_px: tuple[int, int]
-
-    def __call__(self, spectrum: Tensor) -> Tensor:
-        """Far fields (M, ny, nx) of ``spectrum`` (M, points, points)."""
-        grid = self.rows @ spectrum @ self.columns
-        flat = torch.view_as_real(grid).flatten(1, 2).transpose(0, 1).flatten(1).contiguous()
-        pixels = _SparseProduct.apply(flat, self.weights, self.weights_back)
-        return torch.view_as_complex(pixels.unflatten(1, (-1, 2)).transpose(0, 1).contiguous()).unflatten(1, self.shape_px)
+    phase = box.wavenumbers(device) * box.positions(device)[:, None]
+    waves = torch.stack([torch.cos(phase), torch.sin(phase)])
+    weight = torch.full((box.band + 1,), 2 * box.pixel / box.width, dtype=torch.float64, device=device)
+    weight[0] /= 2
+    return Transform(waves.to(dtype), (weight[:, None] * waves.mT).contiguous().to(dtype))
 
 
-class _SparseProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, dense: Tensor, matrix: Tensor, transposed: Tensor) -> Tensor:
-        ctx.transposed = transposed
-        return matrix @ dense
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.transposed @ gradient.contiguous(), None, None
+def unfolded(spectrum: Tensor) -> Tensor:
+    """U (B, 2 band + 1, 2 band + 1) at q_-band .. q_band of a ``spectrum`` in parities (2, band + 1, 2, band + 1, B)."""
+    return _both_signs(_both_signs(spectrum, 0), 1).permute(2, 0, 1).contiguous()
 
 
-def _kernel(distance: Tensor, beta: float) -> Tensor:
-    """Kaiser-Bessel kernel at ``distance`` samples, zero beyond TAPS / 2."""
-    inside = (1 - (2 * distance / TAPS) ** 2).clamp_min(0)
-    return torch.special.i0(beta * inside.sqrt()) * (distance.abs() <= TAPS / 2)
-
-
-def _kernel_transform(phase: Tensor, beta: float) -> Tensor:
-    """Fourier transform of the kernel at ``phase`` = position times sample distance (|phase| < 2 beta / TAPS)."""
-    root = (beta**2 - (TAPS * phase / 2) ** 2).clamp_min(1e-12).sqrt()
-    return TAPS * torch.sinh(root) / root
-
-
-@lru_cache(maxsize=32)
-def sampler(
-    points: int, pixel: float, geometry: Geometry, dtype: torch.dtype, device: str, oversampling: float = 2.5
-) -> Sampler:
-    """The `Sampler` of a box of ``points`` x ``points`` pixels of side ``pixel`` (1/k) onto the pixels of ``geometry``."""
-    k = wavenumber_inv_m(geometry)
-    qx, qy, _ = pixel_q_inv_m(geometry)
-    step = 2 * math.pi / (oversampling * points * pixel)
-    beta = math.pi * TAPS * (1 - 0.5 / oversampling) * 0.98
-    axes = [_axis(q.reshape(-1) / k, points, pixel, step, beta) for q in (qy, qx)]
-    (matrix_y, first_y, tap_y), (matrix_x, first_x, tap_x) = axes
-    taps = torch.arange(TAPS)
-    column = ((first_y[:, None] + taps)[..., None] * len(matrix_x) + (first_x[:, None] + taps)[:, None]).reshape(-1)
-    value = (tap_y[..., None] * tap_x[:, None]).reshape(-1).to(dtype.to_real())
-    pixel_of = torch.arange(qx.numel()).repeat_interleave(TAPS * TAPS)
-    shape = (qx.numel(), len(matrix_y) * len(matrix_x))
-    weights = torch.sparse_coo_tensor(torch.stack([pixel_of, column]), value, shape, check_invariants=False)
-    back = torch.sparse_coo_tensor(torch.stack([column, pixel_of]), value, shape[::-1], check_invariants=False)
-    return Sampler(
-        matrix_y.to(dtype).to(device),
-        matrix_x.T.to(dtype).to(device),
-        weights.to_sparse_csr().to(device),
-        back.to_sparse_csr().to(device),
-        geometry.shape_px,
-    )
-
-
-def _axis(q: Tensor, points: int, pixel: float, step: float, beta: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrix (samples, points) from the spectrum to a q grid; first sample (K,) and kernel values (K, TAPS) per pixel."""
-    low = math.floor(float(q.min()) / step) - TAPS // 2
-    samples = math.ceil(float(q.max()) / step) + TAPS // 2 + 1 - low
-    grid = (low + torch.arange(samples, dtype=torch.float64)) * step
-    index = torch.arange(points, dtype=torch.float64)
-    x = (index - (points - 1) / 2) * pixel
-    transform = torch.exp(-1j * grid[:, None] * x) * pixel / _kernel_transform(x * step, beta)
-    inverse = torch.exp(2j * math.pi * index[:, None] * index / points) / points
-    at = q / step - low
-    first = torch.ceil(at - TAPS / 2)
-    taps = _kernel(at[:, None] - first[:, None] - torch.arange(TAPS), beta)
-    return transform @ inverse, first.long(), taps
-
-
-def good_size(minimum: float) -> int:
-    """The smallest even FFT length with small factors that is at least ``minimum``.
-
-    The lengths grow by a fifth or so, so that particles of like size share a grid.
-    """
-    for size in FFT_SIZES:
-        if size >= minimum:
-            return size
-    raise InputError(
-        f"far field: a particle needs {math.ceil(minimum)} grid points across, the limit is {FFT_SIZES[-1]}; "
-        "make it smaller, or the detector's angle"
-    )
-
-
-FFT_SIZES = (16, 20, 24, 32, 40, 48, 56, 64, 72, 80, 96, 108, 128, 144, 160, 192, 240, 288, 320, 384, 480, 576, 768, 1024)
+def _both_signs(values: Tensor, axis: int) -> Tensor:
+    even, odd = values.unbind(axis)
+    rest = even.shape[axis] - 1
+    zero, even, odd = even.narrow(axis, 0, 1), even.narrow(axis, 1, rest), odd.narrow(axis, 1, rest)
+    return torch.cat([((even + 1j * odd) / 2).flip(axis), zero, (even - 1j * odd) / 2], axis)

@@ -1,9 +1,9 @@
 """The far field of a wave carried through the body slice by slice: one-way, non-paraxial, with soft slices.
 
 exp(+ikz - i omega t), the beam along +z. Lengths are in units of 1/k, so k = 1 below; qz = kz - 1 <= 0.
-Each plane adds the scattered wave W FFT[filling FFT^-1 U] to the spectrum U; between planes U takes the free-space phase
-exp(i qz D). W holds the exact response of a homogeneous slice of thickness D, t = exp(a D) - 1 along the beam, and takes
-out the smoothing by the soft slices (sinc along z) and by the pixels (sinc across).
+At each plane the wave gains what the slice scatters, U += W FT[filling FT^-1 U]; between planes U takes the free-space
+phase exp(i qz D). W is the exact response of a homogeneous slice of thickness D to a ray along the beam, and takes
+out the smoothing by the soft slices (a sinc along z) and by the pixels (sincs across).
 """
 
 from __future__ import annotations
@@ -14,33 +14,41 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sim.scattering.grids import Box, Sampler
+from sim.scattering.grids import CUT_OFF, Box, Transform, transform, unfolded
 
 
 @dataclass(frozen=True)
 class Propagation:
-    """What depends on the box alone: step (N, N) phase from plane to plane, back (N, N) from the last plane to z = 0."""
+    """What depends on the box alone, tables over one quadrant (band + 1, band + 1) of the transverse wave numbers.
+
+    kz, taper, smoothing: see `slice_response`; step: phase from plane to plane; back: from the last plane to z = 0.
+    """
 
     kz: Tensor
     taper: Tensor
     smoothing: Tensor
     step: Tensor
     back: Tensor
+    transform: Transform
 
 
 def propagation(box: Box, outer: float, dtype: torch.dtype, device: torch.device | str) -> Propagation:
-    """Tables of ``box`` for complex ``dtype``; ``outer``: largest transverse wave number (units of k) that is looked at."""
+    """Tables of ``box`` for complex ``dtype``; ``outer``: largest transverse wave number that the detector sees."""
     q = box.wavenumbers(device)
     square = q[:, None] ** 2 + q**2
     radius = square.sqrt()
     kz = (1 - square).clamp_min(1e-3).sqrt()
     qz = kz - 1
-    sinc = torch.sinc(q * box.pixel / (2 * math.pi)).clamp_min(0.5)
+    across = torch.sinc(q * box.pixel / (2 * math.pi)).clamp_min(0.5)
     along = torch.sinc(qz * box.distance / (2 * math.pi)).clamp_min(0.4)
-    last = box.first + (box.planes - 1) * box.distance
-    back = torch.exp(-1j * qz * last) * _fall(radius, outer, outer + 0.12)
+    back = torch.exp(-1j * qz * (box.first + (box.planes - 1) * box.distance))
     return Propagation(
-        kz, _fall(radius, 0.80, 0.92), along * sinc[:, None] * sinc, torch.exp(1j * qz * box.distance).to(dtype), back.to(dtype)
+        kz,
+        _fall(radius, CUT_OFF - 0.12, CUT_OFF),
+        along * across[:, None] * across,
+        torch.exp(1j * qz * box.distance).to(dtype),
+        (back * _fall(radius, outer, outer + 0.12)).to(dtype),
+        transform(box, dtype.to_real(), device),
     )
 
 
@@ -50,45 +58,52 @@ def _fall(radius: Tensor, start: float, end: float) -> Tensor:
 
 
 def slice_response(index: Tensor, box: Box, tables: Propagation) -> Tensor:
-    """W (M, N, N) of slices of refractive index ``index`` (M,) complex; zero for index 1."""
+    """W (K, band + 1, band + 1) of slices of refractive index ``index`` (K,) complex; zero for index 1.
+
+    W = taper (kn - kz) / (n - 1) a (exp(mu D) - 1) / mu exp(i qz D / 2) / smoothing, kn = sqrt(n^2 - q^2), a = i (n - 1),
+    mu = a - i qz: the wave in the slice keeps its transverse wave number and gains the phase and loss of the slice.
+    """
     vacuum = (index - 1).abs() < 1e-12
     n = torch.where(vacuum, torch.full_like(index, 1.5), index)[:, None, None]
     kz = tables.kz
+    qz = kz - 1
     kn = torch.sqrt(n * n - (1 - kz * kz))
     a = 1j * (n - 1)
-    qz = kz - 1
     mu = a - 1j * qz
     small = mu.abs() < 1e-6
-    safe = torch.where(small, torch.ones_like(mu), mu)
-    inner = torch.where(small, torch.full_like(mu, box.distance), (torch.exp(safe * box.distance) - 1) / safe)
-    w = tables.taper * (kn - kz) / (n - 1) * inner * a * torch.exp(0.5j * qz * box.distance) / tables.smoothing
+    mu = torch.where(small, torch.ones_like(mu), mu)
+    inner = torch.where(small, torch.full_like(mu, box.distance), (torch.exp(mu * box.distance) - 1) / mu)
+    w = tables.taper * (kn - kz) / (n - 1) * a * inner * torch.exp(0.5j * qz * box.distance) / tables.smoothing
     return torch.where(vacuum[:, None, None], torch.zeros_like(w), w)
 
 
 def exit_spectrum(filling: Tensor, response: Tensor, box: Box, tables: Propagation) -> Tensor:
-    """Spectrum (M, N, N) of the scattered wave, brought back to z = 0, of M bodies.
+    """Spectrum (B, 2 band + 1, 2 band + 1) of the scattered wave, brought back to z = 0, of B bodies.
 
-    filling (M, S, planes, crop, crop) real: the share of each of S materials in each soft slice; response (S, M or 1, N, N).
+    filling (L, planes, 2, half, 2, half, B) real: the share of each of L materials in each soft slice.
+    response (L, band + 1, band + 1, B or 1).
     """
-    n, m = box.points, box.margin
-    inside = slice(m, m + box.crop)
-    spectrum = torch.zeros(len(filling), n, n, dtype=response.dtype, device=filling.device)
-    spectrum[:, 0, 0] = n * n
-    source = torch.zeros_like(spectrum)
+    n, batch = box.band + 1, filling.shape[-1]
+    wave = torch.zeros(2, n, 2, n, batch, dtype=response.dtype, device=filling.device)
+    wave[0, 0, 0, 0] = 1
+    response, step = response[:, None, :, None], tables.step[:, None, :, None]
+    advance = _advance_in_place if not (filling.requires_grad or response.requires_grad) else _advance
     for plane in range(box.planes):
-        wave = torch.fft.ifft2(spectrum)[:, inside, inside]
-        scattered = 0
-        for material in range(filling.shape[1]):
-            source = torch.nn.functional.pad(filling[:, material, plane] * wave, (m, m, m, m))
-            scattered = scattered + response[material] * torch.fft.fft2(source)
-        spectrum = spectrum + scattered
+        inside = torch.view_as_real(tables.transform.real(wave))
+        for material in range(len(filling)):
+            source = torch.view_as_complex(filling[material, plane, ..., None] * inside)
+            wave = advance(wave, response[material], tables.transform.spectrum(source))
         if plane < box.planes - 1:
-            spectrum = spectrum * tables.step
-    spectrum = spectrum.clone()
-    spectrum[:, 0, 0] -= n * n
-    return spectrum * tables.back
+            wave = wave.mul_(step) if advance is _advance_in_place else wave * step
+    spectrum = unfolded(wave * tables.back[:, None, :, None])
+    plane_wave = torch.zeros_like(spectrum[0])
+    plane_wave[box.band, box.band] = 1
+    return spectrum - plane_wave
 
 
-def multislice(filling: Tensor, response: Tensor, box: Box, tables: Propagation, sampler: Sampler) -> Tensor:
-    """Far fields (M, ny, nx) of M bodies in ``box``, in units of 1/k^2."""
-    return sampler(exit_spectrum(filling, response, box, tables))
+def _advance(wave: Tensor, response: Tensor, scattered: Tensor) -> Tensor:
+    return wave + response * scattered
+
+
+def _advance_in_place(wave: Tensor, response: Tensor, scattered: Tensor) -> Tensor:
+    return wave.addcmul_(response, scattered)
