@@ -58,6 +58,7 @@ def make_work_folder(
     clusters and one hit in twenty as noise. ``results=False`` leaves it as `ingest` does: frames and hits.
     """
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     kind = np.where(rng.random(n) < blank_share, -1, rng.integers(0, len(classes), n)) if classes else np.full(n, -1)
     photons = np.where(kind >= 0, 10 ** rng.uniform(2.8, 5.5, n), 0.0).round()

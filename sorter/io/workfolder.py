@@ -26,7 +26,7 @@ from sorter.core.manifest import RunManifest, software_versions, utc_now
 from sorter.io.zarr_store import ZarrFrameStore
 
 SCHEMA_VERSION = 1
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 def write_text_whole(path: Path, text: str) -> None:
@@ -264,5 +264,5 @@ class StageRecord:
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise InputError(f"name '{name}': use letters, digits, '.', '_' and '-'")
+        raise InputError(f"name '{name}': use letters, digits, '.', '_', '+' and '-'")
     return name
