@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sim.particles.bodies import Bodies
+from sim.scattering.grids import Box
 
 FAR = 1e6
 """Beyond any body, in units of 1/k."""
@@ -65,7 +66,9 @@ def _bounds(parts: Parts, columns: Tensor, nz: Tensor, steep: float) -> tuple[Te
         used = sign * nz > steep
         slope = plane / torch.where(used, nz, torch.ones_like(nz))[..., None]
         nothing = torch.tensor([0.0, 0.0, sign * FAR], dtype=nz.dtype, device=nz.device)
-        limits = torch.where(used[..., None], slope, nothing) @ columns
+        slope = torch.where(used[..., None], slope, nothing)
+        faces = used.long().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(used.sum(1).max()))]
+        limits = slope.gather(1, faces[..., None].expand(-1, -1, 3)) @ columns
         bounds.append(limits.amin(1) if sign > 0 else limits.amax(1))
     return bounds[0], bounds[1]
 
@@ -139,28 +142,30 @@ def merge(low: Tensor, high: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Te
     return low, high, weight * (high > low)
 
 
-def soft_planes(low: Tensor, high: Tensor, weight: Tensor, planes: int, first: float, distance: float) -> Tensor:
-    """Soft filling (G, planes, K) of planes at ``first + j distance`` by the intervals (G, S, C, K) of C columns per pixel.
+def soft_steps(low: Tensor, high: Tensor, weight: Tensor, pixel: Tensor, pixels: int, box: Box) -> Tensor:
+    """Change of the soft filling from plane to plane, (planes, pixels, M); its cumulative sum is the filling.
 
-    The filling of a plane is the overlap of the body with a triangle of half-width ``distance`` about it, averaged over the
-    C columns: C((high - z_j)/D) - C((low - z_j)/D), C(u) = v (1 - |v|/2), v = u clamped to [-1, 1]. Each end touches only
-    the two planes beside it, so its change from plane to plane has three non-zero values: they are added where they
-    belong, and one cumulative sum along z makes the filling. Within one addition no two values share a place, so the
-    result does not depend on the order of execution.
+    low, high, weight (M, S, C, K): S disjoint intervals of C columns in each of the pixels ``pixel`` (K,).
+    The filling of plane j is the overlap of the body with a triangle of half-width D about the plane, averaged over the
+    columns: C((high - z_j)/D) - C((low - z_j)/D), C(u) = v (1 - |v|/2), v = u clamped to [-1, 1]. An end of an interval
+    is felt by the planes beside it alone, so the change from plane to plane has three non-zero values, which are added
+    where they belong. Within one addition no two values share a place: the sum does not depend on the order of execution.
     """
-    groups, segments, columns, pixels = low.shape
-    steps = low.new_zeros(groups, planes + 2, pixels)
-    scale = weight / columns
+    bodies, segments, sub_columns, _ = low.shape
+    steps = low.new_zeros((box.planes + 2) * pixels * bodies)
+    place = pixel[:, None] * bodies + torch.arange(bodies, device=pixel.device)
+    low, high, weight = (v.permute(1, 2, 3, 0).contiguous() for v in (low, high, weight))
+    weight = weight / sub_columns
     for ends, sign in ((low, 1.0), (high, -1.0)):
-        at = ((ends - first) / distance).clamp(0, planes - 1)
+        at = ((ends - box.first) / box.distance).clamp(0, box.planes - 1)
         index = at.floor()
         f = at - index
-        index = index.long()
-        amount = sign * scale
+        index = index.long() * (pixels * bodies) + place
+        amount = sign * weight
         square = f * f / 2
         values = (amount * (0.5 - f + square), amount * (0.5 + f - 2 * square), amount * square)
         for s in range(segments):
-            for c in range(columns):
+            for c in range(sub_columns):
                 for shift, value in enumerate(values):
-                    steps.scatter_add_(1, index[:, s, c, None] + shift, value[:, s, c, None])
-    return steps[:, :planes].cumsum(1)
+                    steps.scatter_add_(0, (index[s, c] + shift * pixels * bodies).view(-1), value[s, c].view(-1))
+    return steps.view(box.planes + 2, pixels, bodies)[: box.planes]

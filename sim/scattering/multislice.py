@@ -77,24 +77,26 @@ def slice_response(index: Tensor, box: Box, tables: Propagation) -> Tensor:
     return torch.where(vacuum[:, None, None], torch.zeros_like(w), w)
 
 
-def exit_spectrum(filling: Tensor, response: Tensor, box: Box, tables: Propagation) -> Tensor:
+def exit_spectrum(steps: Tensor, response: Tensor, box: Box, tables: Propagation) -> Tensor:
     """Spectrum (B, 2 band + 1, 2 band + 1) of the scattered wave, brought back to z = 0, of B bodies.
 
-    filling (L, planes, 2, half, 2, half, B) real: the share of each of L materials in each soft slice.
+    steps (L, planes, 2, half, 2, half, B) real: change, from plane to plane, of the share of each of L materials.
     response (L, band + 1, band + 1, B or 1).
     """
-    n, batch = box.band + 1, filling.shape[-1]
-    wave = torch.zeros(2, n, 2, n, batch, dtype=response.dtype, device=filling.device)
+    n, batch = box.band + 1, steps.shape[-1]
+    wave = torch.zeros(2, n, 2, n, batch, dtype=response.dtype, device=steps.device)
     wave[0, 0, 0, 0] = 1
     response, step = response[:, None, :, None], tables.step[:, None, :, None]
-    advance = _advance_in_place if not (filling.requires_grad or response.requires_grad) else _advance
+    advance = _advance if steps.requires_grad or response.requires_grad else _advance_in_place
+    filling = torch.zeros_like(steps[:, 0])
     for plane in range(box.planes):
+        filling = filling + steps[:, plane]
         inside = torch.view_as_real(tables.transform.real(wave))
-        for material in range(len(filling)):
-            source = torch.view_as_complex(filling[material, plane, ..., None] * inside)
+        for material in range(len(steps)):
+            source = torch.view_as_complex(filling[material, ..., None] * inside)
             wave = advance(wave, response[material], tables.transform.spectrum(source))
         if plane < box.planes - 1:
-            wave = wave.mul_(step) if advance is _advance_in_place else wave * step
+            wave = wave * step if advance is _advance else wave.mul_(step)
     spectrum = unfolded(wave * tables.back[:, None, :, None])
     plane_wave = torch.zeros_like(spectrum[0])
     plane_wave[box.band, box.band] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ def wavenumber_inv_m(geometry: Geometry) -> float:
     return 2 * math.pi / geometry.wavelength_m
 
 
+@lru_cache(maxsize=16)
 def pixel_q_inv_m(geometry: Geometry) -> tuple[Tensor, Tensor, Tensor]:
     """Scattering vector (qx, qy, qz) of each pixel, three (ny, nx) float64 tensors, 1/m; tangent mapping.
 
