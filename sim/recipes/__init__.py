@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 #: Name of a recipe -> its class; imported when asked for.
 RECIPES = {
     "clusters": "sim.recipes.clusters:Clusters",
+    "icosahedra": "sim.recipes.icosahedra:Icosahedra",
+    "droplets": "sim.recipes.droplets:Droplets",
+    "spi": "sim.recipes.spi:Spi",
+    "disks": "sim.recipes.disks:DisksRecipe",
 }
 
 

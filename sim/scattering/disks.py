@@ -33,7 +33,9 @@ def form_factor(k: Tensor, radius: float) -> Tensor:
     """Far field of a disk at the origin: 2 pi r^2 J1(k r) / (k r), pi r^2 at k = 0; k (...) in radians per unit length."""
     x = k * radius
     small = x < 1e-4
-    value = torch.special.bessel_j1(torch.where(small, torch.ones_like(x), x)) / torch.where(small, torch.ones_like(x), x)
+    value = torch.special.bessel_j1(torch.where(small, torch.ones_like(x), x)) / torch.where(
+        small, torch.ones_like(x), x
+    )
     return 2 * np.pi * radius**2 * torch.where(small, torch.full_like(x, 0.5), value)
 
 
@@ -59,7 +61,9 @@ def far_field(disks: Disks, last: int, first: int = 0, device: torch.device | st
     return total
 
 
-def intensity(disks: Disks, n_max: int, coherence_length: float | None = None, device: torch.device | str = "cpu") -> Tensor:
+def intensity(
+    disks: Disks, n_max: int, coherence_length: float | None = None, device: torch.device | str = "cpu"
+) -> Tensor:
     """|far field|^2 on the quadrant n_x, n_y = 0 .. n_max: (n_max + 1,) * 2 float32, unit: length^4.
 
     coherence_length: transverse coherence xi of Gaussian-Schell light, degree of coherence exp(-d^2 / (2 xi^2)); the pattern is
