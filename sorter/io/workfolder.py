@@ -6,9 +6,7 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,21 +21,12 @@ from sorter.core.embedding import Embedding, Layout
 from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest, software_versions, utc_now
+from sorter.core.subset import Subset
+from sorter.io.whole import whole_folder, write_text_whole, writing
 from sorter.io.zarr_store import ZarrFrameStore
 
 SCHEMA_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-
-
-def write_text_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is either whole or absent."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WorkFolderError(f"{path}: cannot be written ({error.strerror}); free space or choose another folder") from error
 
 
 class WorkFolder:
@@ -87,8 +76,9 @@ class WorkFolder:
             raise WorkFolderError(f"{path}: holds other files ({strangers[0]}, ...); give an empty or new folder")
         marker = {"schema_version": SCHEMA_VERSION, "made": utc_now(), "software": software_versions()}
         write_text_whole(folder.path / "shotsort.json", json.dumps(marker, indent=1) + "\n")
-        for name in ("models", "manifests"):
-            (folder.path / name).mkdir(exist_ok=True)
+        with writing(path):
+            for name in ("models", "manifests"):
+                (folder.path / name).mkdir(exist_ok=True)
         return folder
 
     @contextmanager
@@ -187,8 +177,18 @@ class WorkFolder:
             tree[key] = arrays.pop(f"tree_{key}")
         return Clustering(name, **arrays, tree=tree, meta=attrs["meta"])
 
+    def write_subset(self, subset: Subset) -> None:
+        """Store a subset under its name."""
+        attrs = {"rule": subset.rule, "label_book_revision": subset.label_book_revision, "sha256": subset.sha256}
+        self._write("subsets", subset.name, {"frame_id": subset.frame_id}, {**attrs, "meta": subset.meta})
+
+    def read_subset(self, name: str) -> Subset:
+        """The subset ``name``. Raises MissingResultError where it is not there."""
+        arrays, attrs = self._read("subsets", name, "shotsort subset")
+        return Subset(name, arrays["frame_id"], attrs["rule"], attrs["label_book_revision"], attrs["meta"])
+
     def result_names(self, kind: str) -> list[str]:
-        """Names of the results of ``kind`` ("hits", "embeddings", "layouts", "clusters"), oldest first."""
+        """Names of the results of ``kind`` ("hits", "embeddings", "layouts", "clusters", "subsets"), oldest first."""
         folder = self.path / "results.zarr" / kind
         if not folder.is_dir():
             return []
@@ -197,22 +197,11 @@ class WorkFolder:
 
     def _write(self, kind: str, name: str, arrays: dict[str, NDArray], attrs: dict[str, Any]) -> None:
         final = self.path / "results.zarr" / kind / _checked(name)
-        tag = uuid.uuid4().hex
-        partial, old = final.with_name(f".{name}.{tag}.partial"), final.with_name(f".{name}.{tag}.old")
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+        with whole_folder(final) as partial:
             group = zarr.open_group(partial, mode="w", zarr_format=3)
             for key, values in arrays.items():
                 group.create_array(key, data=np.ascontiguousarray(values))
             group.attrs["shotsort"] = {"schema_version": SCHEMA_VERSION, "kind": kind, "written": utc_now(), **attrs}
-            if final.exists():
-                os.rename(final, old)
-            os.rename(partial, final)
-        except OSError as error:
-            raise WorkFolderError(f"{final}: cannot be written ({error.strerror}); free space or copy the folder") from error
-        finally:
-            for leftover in (partial, old):
-                shutil.rmtree(leftover, ignore_errors=True)
 
     def _read(self, kind: str, name: str, maker: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
         path = self.path / "results.zarr" / kind / _checked(name)
@@ -229,7 +218,8 @@ class WorkFolder:
     def write_manifest(self, manifest: RunManifest) -> Path:
         """Store the record of a stage; returns its path (``NNNN_stage.json``, numbered in order of writing)."""
         folder = self.path / "manifests"
-        folder.mkdir(exist_ok=True)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         number = 1 + max((int(p.name[:4]) for p in folder.glob("[0-9]" * 4 + "_*.json")), default=0)
         path = folder / f"{number:04d}_{manifest.stage}.json"
         write_text_whole(path, json.dumps(manifest.to_dict(), indent=1, allow_nan=False) + "\n")

@@ -1,0 +1,75 @@
+"""One row per frame, for whoever goes on with other tools."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.clustering import Clustering
+from sorter.core.embedding import Layout
+from sorter.core.hits import Hits
+from sorter.core.identity import rows_of
+from sorter.curate.label_book import LabelBook
+from sorter.io.zarr_store import ZarrFrameStore
+
+COLUMNS = (
+    "frame_id", "source_file", "source_index", "photons", "hit", "cluster", "strength", "assigned_cluster", "label", "x", "y",
+)  # fmt: skip
+_BLOCK = 10_000
+
+
+def write_table(
+    file: TextIO, store: ZarrFrameStore, hits: Hits, clustering: Clustering | None, layout: Layout | None, book: LabelBook
+) -> int:
+    """Write the table of a run as CSV, rows in order of (source_file, source_index); returns how many rows it has.
+
+    photons is the measured sum over good pixels; cluster is the density result, -1 for noise, and assigned_cluster what
+    neighbours add to it; cluster, strength, assigned_cluster, x and y are empty for a frame that is no hit, and where nothing was
+    clustered; several labels are joined by ";".
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    order = table_order(store)
+    for start in range(0, len(order), _BLOCK):
+        writer.writerows(_rows(order[start : start + _BLOCK], store, hits, clustering, layout, book))
+    return len(order)
+
+
+def table_order(store: ZarrFrameStore) -> NDArray[np.int64]:
+    """Rows of the store in order of (source_file, source_index), source_file as text."""
+    paths = np.array([source.path for source in store.info.sources], str)
+    rank = np.unique(paths, return_inverse=True)[1]
+    return np.lexsort((store.source_index, rank[store.source_file] if len(rank) else store.source_file))
+
+
+def _rows(
+    rows: NDArray[np.int64], store: ZarrFrameStore, hits: Hits, clustering: Clustering | None, layout: Layout | None,
+    book: LabelBook,
+) -> Iterator[list[str]]:  # fmt: skip
+    ids = store.frame_ids[rows]
+    paths = [source.path for source in store.info.sources]
+    in_hits = rows_of(hits.frame_id, ids)
+    is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
+    in_clusters = np.full(len(ids), -1) if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
+    in_layout = np.full(len(ids), -1) if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
+    columns = (store.source_file[rows], store.source_index[rows], book.labels_of(ids), in_hits, is_hit, in_clusters, in_layout)
+    for frame_id, file, index, labels, h, hit, c, xy in zip(ids, *columns):
+        cluster = strength = assigned = x = y = ""
+        if clustering is not None and c >= 0:
+            cluster, assigned = str(clustering.labels[c]), str(clustering.assigned[c])
+            strength = _text(clustering.strength[c])
+        if layout is not None and xy >= 0:
+            x, y = (_text(v) for v in layout.xy[xy])
+        photons = _text(hits.photons[h]) if h >= 0 else ""
+        path = paths[file] if len(paths) else ""
+        hit_text = "true" if hit else "false"
+        yield [str(frame_id), path, str(index), photons, hit_text, cluster, strength, assigned, ";".join(labels), x, y]
+
+
+def _text(value: np.floating) -> str:
+    """A number in as few digits as hold it; whole numbers without a point."""
+    return str(int(value)) if float(value).is_integer() else str(value)

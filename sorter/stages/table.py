@@ -1,0 +1,50 @@
+"""One row per frame as CSV."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from sorter.core.clustering import Clustering
+from sorter.core.embedding import Layout
+from sorter.core.errors import MissingResultError
+from sorter.curate.export import whole_file
+from sorter.curate.label_book import LabelBook
+from sorter.curate.table import write_table
+from sorter.io.workfolder import WorkFolder
+
+
+def table(
+    work: str | Path | WorkFolder, to: str | Path | None = None, clustering: str = "density", layout: str | None = None
+) -> int:
+    """Write the table of a run (columns: `sorter.curate.table.write_table`) to a file, or to standard output; returns its rows.
+
+    layout: name of the one that x and y come from; None takes the one of the clustered embedding. Columns of results that are
+    not there yet are empty. Raises MissingResultError before the hits were found.
+    """
+    work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    found = _clustering(work, clustering)
+    parts = (work.frames(), work.read_hits(), found, find_layout(work, found, layout), LabelBook(work.labels_path))
+    if to is None:
+        return write_table(sys.stdout, *parts)
+    with whole_file(Path(to)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+        return write_table(file, *parts)
+
+
+def find_layout(work: WorkFolder, clustering: Clustering | None, name: str | None = None) -> Layout | None:
+    """The layout ``name``; without one that of the clustered embedding, else the newest, else None."""
+    if name is not None:
+        return work.read_layout(name)
+    names = work.result_names("layouts")
+    clustered = None if clustering is None else clustering.meta.get("embedding")
+    chosen = clustered if clustered in names else next(reversed(names), None)
+    return None if chosen is None else work.read_layout(chosen)
+
+
+def _clustering(work: WorkFolder, name: str) -> Clustering | None:
+    try:
+        return work.read_clustering(name)
+    except MissingResultError:
+        if name != "density":
+            raise
+        return None
