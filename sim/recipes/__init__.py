@@ -16,6 +16,7 @@ RECIPES = {
     "icosahedra": "sim.recipes.icosahedra:Icosahedra",
     "droplets": "sim.recipes.droplets:Droplets",
     "spi": "sim.recipes.spi:Spi",
+    "families": "sim.recipes.families:Families",
     "disks": "sim.recipes.disks:DisksRecipe",
 }
 
