@@ -1,0 +1,302 @@
+"""The page's panels as HTML. Every word that comes from a file or a person is escaped here."""
+
+from __future__ import annotations
+
+import shlex
+from html import escape
+
+import numpy as np
+
+from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, Coloring, category_color
+from apps.explorer.parts import number, options, quantity, segments, select, share, tag
+from apps.explorer.run import Library
+from apps.explorer.state import ORDERS, PAGE_SIZES, Explorer
+from apps.explorer.tables import ClusterRow, cluster_rows
+from apps.explorer.thumbnails import SCALES
+from sorter.core.clustering import NOISE
+from sorter.core.errors import ShotsortError
+from sorter.core.labels import LabelEvent
+
+
+def counts(state: Explorer) -> str:
+    """What is in the run, always in view: frames, hits, blanks, clusters, noise, labels."""
+    run, labels = state.run, state.labels
+    hits, noise = int(run.is_hit.sum()), len(run.noise_rows())
+    labelled = int((labels.n_labels > 0).sum())
+    found = [("frames", number(len(run.is_hit)), "")]
+    found.append(
+        ("hits", number(hits) if run.hits else "not found yet", share(hits, len(run.is_hit)) if run.hits else "")
+    )
+    if run.clustering is not None:
+        found.append(("clusters", number(run.n_clusters), ""))
+        found.append(("noise", number(noise), f"{share(noise, hits)} of hits"))
+    found.append(("labelled", number(labelled), share(labelled, len(run.is_hit))))
+    return "".join(f'<span class="count"><b>{v}</b> {name}<i>{note}</i></span>' for name, v, note in found)
+
+
+def views(state: Explorer) -> str:
+    """Choice of layout and clustering, where there are several."""
+    layouts, clusterings = state.library.layouts(), state.library.clusterings()
+    html = ""
+    if len(layouts) > 1:
+        html += select("layout", "Layout", {n: n for n in layouts}, state.run.layout.name)
+    if len(clusterings) > 1 and state.run.clustering:
+        html += select("clustering", "Clusters", {n: n for n in clusterings}, state.run.clustering.name)
+    return html
+
+
+def undo_buttons(state: Explorer) -> str:
+    """Undo and redo, saying what they would do."""
+    html = ""
+    for act, sign, event, key in (
+        ("undo", "↶", state.labels.next_undo, "Ctrl+Z"),
+        ("redo", "↷", state.labels.next_redo, "Ctrl+Y"),
+    ):
+        title = f"{act}: {described(event)} ({key})" if event else f"nothing to {act}"
+        off = "" if event else " disabled"
+        html += f'<button class="icon" id="{act}" data-act="{act}" title="{escape(title)}"{off}>{sign}</button>'
+    return html
+
+
+def described(event: LabelEvent) -> str:
+    """One event of the label book in words."""
+    verb = {"add": "label", "remove": "take label"}.get(event.kind, event.kind)
+    frames = (
+        f" {'to' if event.kind == 'add' else 'from'} {number(len(event.frame_id))} frames"
+        if len(event.frame_id)
+        else ""
+    )
+    return f"{verb} ‘{event.label}’{frames}"
+
+
+def legend(coloring: Coloring, state: Explorer, drawn: int) -> str:
+    """The scale of a quantity, or the names of categories that no table shows; and how many points are drawn."""
+    n = len(state.run.layout.frame_id)
+    note = f"{number(drawn)} of {number(n)} points drawn" if drawn < n else f"{number(n)} points"
+    if coloring.names:
+        chips = zip(coloring.names, coloring.palette)
+        body = "".join(f'<span class="key"><i style="background:{c}"></i>{escape(t)}</span>' for t, c in chips)
+        body = "" if coloring.title == "cluster" else f'<div class="keys">{body}</div>'
+    else:
+        ramp = ",".join(coloring.palette[:: max(1, len(coloring.palette) // 16)])
+        log = coloring.title.startswith("log10 ")
+        ends = [quantity(10**v if log else v) for v in (coloring.low, coloring.high)]
+        title = coloring.title.removeprefix("log10 ") + (" (log)" if log else "")
+        body = (f'<div class="bar"><span>{ends[0]}</span><i style="background:linear-gradient(90deg,{ramp})"></i>'
+                f"<span>{ends[1]}</span><em>{escape(title)}</em></div>")  # fmt: skip
+    return f'{body}<div class="note">{note}</div>'
+
+
+_CLUSTER_HEAD = (
+    "<div class='head'><span></span><span></span><span>cluster</span><span>frames</span>"
+    "<span title='mean strength of membership, 0 to 1'>str.</span></div>"
+)
+
+
+def _row(act: str, key: str, on: bool, color: str, picture: str, name: str, size: int, top: int, strength: str) -> str:
+    image = f'<img src="{picture}" alt="">' if picture else '<span class="nopic"></span>'
+    width = 100 * size / top if top else 0
+    return (
+        f'<div class="row{" on" if on else ""}" role="button" tabindex="0" data-act="{act}" data-value="{escape(key)}">'
+        f'<i class="chip" style="background:{color}"></i>{image}<span class="name">{name}</span>'
+        f'<span class="size">{number(size)}<u style="width:{width:.0f}%;background:{color}"></u></span>'
+        f'<span class="strength">{strength}</span></div>'
+    )
+
+
+def clusters(state: Explorer, medoid_urls: list[str]) -> str:
+    """The table of clusters: colour, medoid, number and labels, size, mean strength; then noise and blanks."""
+    chosen, table = state.selection, cluster_rows(state.run, state.labels)
+    blanks = int((~state.run.is_hit).sum())
+    top = max([row.n_frames for row in table] + [blanks, 1])
+    html = [_CLUSTER_HEAD]
+    for row in table:
+        k = row.cluster
+        name = f"<b>{k}</b>" if k >= 0 else cluster_name(k, True)
+        strength = "" if row.strength is None else f"{row.strength:.2f}"
+        on = chosen.kind == "cluster" and chosen.key == k
+        picture = medoid_urls[k] if k >= 0 else ""
+        name += _label_chips(state, row)
+        html.append(_row("cluster", str(k), on, cluster_color(k), picture, name, row.n_frames, top, strength))
+    if blanks:
+        html.append(_row("blanks", "", chosen.kind == "blanks", OTHER_COLOR, "", "blanks", blanks, top, ""))
+    return "".join(html)
+
+
+def _label_chips(state: Explorer, row: ClusterRow) -> str:
+    """The two most frequent labels of a cluster, where at least one frame in twenty carries them."""
+    return "".join(
+        tag(name, category_color(state.labels.number(name)), f"{name}: {number(n)} frames")
+        for name, n in list(row.labels.items())[:2]
+        if 20 * n >= row.n_frames
+    )
+
+
+def labels(state: Explorer) -> str:
+    """The table of labels, and what has none."""
+    if not state.labels.names:
+        return '<p class="hint">No labels yet. Select a cluster, or draw a lasso, and type a word.</p>'
+    chosen, rows = state.selection, []
+    found = {name: len(state.labels.rows(name)) for name in state.labels.names}
+    top = max(found.values())
+    for name, n in found.items():
+        on = chosen.kind == "label" and chosen.key == name
+        rows.append(
+            _row("label-row", name, on, category_color(state.labels.number(name)), "", escape(name), n, top, "")
+        )
+    without = int((state.run.is_hit & (state.labels.n_labels == 0)).sum())
+    rows.append(_row("unlabelled", "", chosen.kind == "unlabelled", OTHER_COLOR, "", "hits without", without, top, ""))
+    return "".join(rows)
+
+
+def selection(state: Explorer) -> str:
+    """What is selected, and the labels in it, each with a button that takes it away."""
+    chosen = state.selection
+    if not len(chosen):
+        shown = "Below: the medoid of each cluster." if state.run.n_clusters else ""
+        hint = f"Click a cluster or a point, or draw a lasso in the layout. {shown}"
+        return f'<h2>Nothing selected</h2><p class="hint">{hint}</p>'
+    away = '<button data-act="unlabel" data-value="{}" title="take this label away from the selection">×</button>'
+    tags = "".join(
+        tag(
+            name,
+            category_color(state.labels.number(name)),
+            name,
+            f" <small>{number(n)}</small>{away.format(escape(name))}",
+        )
+        for name, n in state.labels.within(chosen.rows).items()
+    )
+    return f'<h2>{escape(chosen.title)}</h2><span class="of">{number(len(chosen))} frames</span><span class="tags">{tags}</span>'
+
+
+def pager(state: Explorer, scale: str) -> str:
+    """Order, scale and page of the thumbnails."""
+    if not len(state.selection):
+        return ""
+    last = state.n_pages - 1
+    sizes = {str(n): str(n) for n in PAGE_SIZES}
+    again = '<button class="icon" data-act="order" data-value="random" title="shuffle again (R)">⟳</button>'
+    return (
+        select("order", "Order", ORDERS, state.order)
+        + (again if state.order == "random" else "")
+        + select("scale", "Scale", {s: s for s in SCALES}, scale)
+        + select("page-size", "Show", sizes, str(state.page_size))
+        + '<span class="pages">'
+        + f'<button class="icon" data-act="page" data-value="{state.page - 1}" title="page before ([)"'
+        + f"{' disabled' if state.page == 0 else ''}>‹</button><span>{state.page + 1} / {number(state.n_pages)}</span>"
+        + f'<button class="icon" data-act="page" data-value="{state.page + 1}" title="next page (])"'
+        + f"{' disabled' if state.page == last else ''}>›</button></span>"
+    )
+
+
+def thumbs(state: Explorer, urls: list[str]) -> str:
+    """The page of thumbnails; the bar below each is its cluster's colour, a dot its label's."""
+    run, pictures = state.run, []
+    for row, url in zip(map(int, state.page_rows()), urls):
+        color = cluster_color(int(run.cluster[row]))
+        dots = "".join(
+            f'<i style="background:{category_color(state.labels.number(n))}"></i>' for n in state.labels.of(row)
+        )
+        on = " on" if row == state.focus else ""
+        pictures.append(
+            f'<button class="thumb{on}" data-act="frame" data-value="{run.frame_id[row]}" style="--c:{color}"'
+            f' title="{escape(summary(state, row))}"><img src="{url}" alt="frame"><span>{dots}</span></button>'
+        )
+    return "".join(pictures)
+
+
+def cluster_color(cluster: int) -> str:
+    """Colour of a cluster, of noise, or of what was not clustered."""
+    return category_color(cluster) if cluster >= 0 else NOISE_COLOR if cluster == NOISE else OTHER_COLOR
+
+
+def cluster_name(cluster: int, is_hit: bool) -> str:
+    """What to call the group that a frame is in."""
+    return (
+        f"cluster {cluster}"
+        if cluster >= 0
+        else "noise"
+        if cluster == NOISE
+        else "not clustered"
+        if is_hit
+        else "blank"
+    )
+
+
+def summary(state: Explorer, row: int) -> str:
+    """One line on one frame: group, strength, photons, labels."""
+    run = state.run
+    parts = [cluster_name(int(run.cluster[row]), bool(run.is_hit[row]))]
+    if np.isfinite(run.strength[row]):
+        parts.append(f"strength {run.strength[row]:.2f}")
+    if np.isfinite(run.photons[row]):
+        unit = {"photon": "photons", "adu": "ADU"}.get(run.store.unit, "in all")
+        parts.append(f"{quantity(float(run.photons[row]))} {unit}")
+    return " · ".join(parts + state.labels.of(row))
+
+
+def hover_card(state: Explorer, row: int, url: str) -> str:
+    """A frame under the pointer."""
+    return f'<img src="{url}" alt=""><span>{escape(summary(state, row))}</span>'
+
+
+def viewer(state: Explorer, scale: str, rings: bool, n_mean: int) -> str:
+    """Heading of the large picture: the mean of the selection, or one frame, and how it is shown."""
+    tools = segments("scale", {s: s for s in SCALES}, scale)
+    tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">q rings</button>'
+    if state.focus is None:
+        title, n = "Mean", len(state.mean_of())
+        what = f"{number(n)} {'frames' if len(state.selection) else 'hits'}"
+        note = f"of {number(n_mean)} random of {what}" if n_mean < n else f"of {what}"
+    else:
+        file, index = state.run.source
+        source = state.run.store.info.sources[int(file[state.focus])].path.rsplit("/", 1)[-1]
+        title = f"{escape(source)} <small>[{index[state.focus]}]</small>"
+        note = escape(summary(state, state.focus))
+        tools += '<button data-act="mean" title="back to the mean (M)">mean</button>'
+    return f'<div class="title"><h2>{title}</h2><span class="note">{note}</span></div><div class="tools">{tools}</div>'
+
+
+def export_hint(state: Explorer, current: str | None) -> str:
+    """The command that exports the frames of the current label."""
+    if current is None or current not in state.labels.names:
+        return '<span class="hint">Give a label to see the command that exports its frames.</span>'
+    word = f"--label={shlex.quote(current)}" if current.startswith("-") else f"--label {shlex.quote(current)}"
+    stem = "".join(c if c.isalnum() or c in "._" else "_" for c in current).strip("._") or "picks"
+    command = f"shotsort export {shlex.quote(str(state.run.work.path))} {word} --to {stem}.cxi"
+    return f'<code id="command">{escape(command)}</code><button data-copy="command" title="copy">copy</button>'
+
+
+def color_choice(names: list[str], chosen: str) -> str:
+    """Choice of what colours the points: the usual ones as buttons, the run's other columns in a list."""
+    usual = [n for n in names if n in ("cluster", "label", "photons", "strength")]
+    html = segments("color", {n: n for n in usual}, chosen)
+    others = {n: n for n in names if n not in usual}
+    if others:
+        first = {} if chosen in others else {"": "more …"}
+        html += (
+            f'<select data-act="color" title="colour by another column">{options({**first, **others}, chosen)}</select>'
+        )
+    return html
+
+
+def empty_page(library: Library, error: ShotsortError) -> str:
+    """What to do about a work folder that cannot be shown yet."""
+    work = library.work
+    path = shlex.quote(str(work.path))
+    if not work.frames_path.exists():
+        title, steps = "No frames in this work folder yet", [f"shotsort sort RUN.h5 -w {path}"]
+    elif not library.layouts():
+        title = "The frames are here, but they have no layout yet"
+        steps = [f"shotsort train {path}", f"shotsort embed {path}", f"shotsort cluster {path}"]
+    else:
+        title, steps = "This work folder cannot be shown", []
+    commands = "".join(f"<code>{escape(step)}</code>" for step in steps)
+    after = "<p>This page goes on by itself when that is done.</p>" if steps else ""
+    before = "<p>Run</p>" if steps else ""
+    return f"<h1>{title}</h1>{before}{commands}{after}<p class='note'>{escape(str(error))}</p>"
+
+
+def known_labels(state: Explorer) -> str:
+    """Labels that were ever given, for completion."""
+    return "".join(f'<option value="{escape(name)}">' for name in state.labels.all_names)

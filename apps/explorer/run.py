@@ -1,0 +1,165 @@
+"""A sorted run as the explorer sees it: the frames of a layout with what is known of each. Read-only, shared by all pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.clustering import NOISE, Clustering
+from sorter.core.embedding import Layout
+from sorter.core.errors import MissingResultError
+from sorter.core.hits import Hits
+from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import ZarrFrameStore
+
+#: Cluster of a frame that the clustering has never seen.
+NOT_CLUSTERED = -2
+
+
+class IdIndex:
+    """Rows of frame ids, sorted once so that each later look-up is a binary search."""
+
+    def __init__(self, ids: NDArray[np.uint64]) -> None:
+        self.ids = np.asarray(ids, np.uint64)
+        self._order = np.argsort(self.ids)
+        self._sorted = self.ids[self._order]
+
+    def rows(self, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Row of each of ``wanted``, -1 where it is not there."""
+        wanted = np.asarray(wanted, np.uint64)
+        if not len(self.ids):
+            return np.full(len(wanted), -1, np.int64)
+        place = np.minimum(np.searchsorted(self._sorted, wanted), len(self.ids) - 1)
+        return np.where(self._sorted[place] == wanted, self._order[place], -1)
+
+
+def taken(values: NDArray, rows: NDArray[np.int64], missing: float) -> NDArray:
+    """``values[rows]``, with ``missing`` where a row is -1."""
+    if not len(values):
+        return np.full(len(rows), missing, values.dtype)
+    return np.where(rows < 0, values.dtype.type(missing), values[rows])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One layout and one clustering over the frames of a work folder; arrays have one row per frame of the store.
+
+    in_layout: row in the layout or -1. cluster: -1 noise, NOT_CLUSTERED where the clustering has not seen the frame.
+    strength: NaN there. photons: sum over good pixels in the store's unit. is_hit: all True where hits were never found.
+    """
+
+    work: WorkFolder
+    store: ZarrFrameStore
+    hits: Hits | None
+    layout: Layout
+    clustering: Clustering | None
+    index: IdIndex
+    in_layout: NDArray[np.int64]
+    cluster: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    photons: NDArray[np.float64]
+    is_hit: NDArray[np.bool_]
+
+    @property
+    def frame_id(self) -> NDArray[np.uint64]:
+        """(N,) ids of all frames, storage order."""
+        return self.index.ids
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters, noise not counted."""
+        return self.clustering.n_clusters if self.clustering else 0
+
+    @cached_property
+    def layout_rows(self) -> NDArray[np.int64]:
+        """Row in the store of each point of the layout."""
+        return self.index.rows(self.layout.frame_id)
+
+    @cached_property
+    def source(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Source file number and index in that file of each frame."""
+        return self.store.source_file, self.store.source_index
+
+    @cached_property
+    def columns(self) -> dict[str, NDArray]:
+        """What else is known per frame and has one value: machine data, and the truth of a simulated run as ``truth: NAME``."""
+        found = {**self.store.columns, **{f"truth: {k}": v for k, v in self.store.truth.items()}}
+        return {name: values for name, values in found.items() if values.ndim == 1}
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32] | None:
+        """(N, d) embedding that the clustering was made in, NaN where a frame is not in it; None where it is not kept."""
+        named = (self.clustering.meta.get("embedding") if self.clustering else None) or self.layout.name
+        if named not in self.work.result_names("embeddings"):
+            return None
+        embedding = self.work.read_embedding(named)
+        rows = IdIndex(embedding.frame_id).rows(self.frame_id)
+        return np.where(rows[:, None] < 0, np.float32(np.nan), embedding.vectors[rows])
+
+    def medoid_rows(self) -> NDArray[np.int64]:
+        """Row in the store of each cluster's medoid."""
+        return self.index.rows(self.clustering.medoids) if self.clustering else np.empty(0, np.int64)
+
+    def noise_rows(self) -> NDArray[np.int64]:
+        """Rows of the frames that the clustering calls noise."""
+        return np.flatnonzero(self.cluster == NOISE)
+
+
+def load_run(work: WorkFolder, layout: str, clustering: str | None) -> Run:
+    """Read a layout, a clustering and the hits. Raises MissingResultError where one of them is not there."""
+    store = work.frames()
+    index = IdIndex(store.frame_ids)
+    hits = work.read_hits() if "default" in work.result_names("hits") else None
+    xy = work.read_layout(layout)
+    grouped = work.read_clustering(clustering) if clustering else None
+    n = len(index.ids)
+    cluster, strength = np.full(n, NOT_CLUSTERED, np.int32), np.full(n, np.nan, np.float32)
+    photons, is_hit = np.full(n, np.nan), np.ones(n, bool)
+    if grouped is not None:
+        rows = IdIndex(grouped.frame_id).rows(index.ids)
+        cluster, strength = taken(grouped.labels, rows, NOT_CLUSTERED), taken(grouped.strength, rows, np.nan)
+    if hits is not None:
+        rows = IdIndex(hits.frame_id).rows(index.ids)
+        photons, is_hit = taken(hits.photons, rows, np.nan), taken(hits.is_hit, rows, False)
+    in_layout = IdIndex(xy.frame_id).rows(index.ids)
+    return Run(work, store, hits, xy, grouped, index, in_layout, cluster, strength, photons, is_hit)
+
+
+class Library:
+    """The runs of a work folder that pages have open; each is read once as long as its files stay the same."""
+
+    def __init__(self, work: WorkFolder) -> None:
+        self.work = work
+        self._load = lru_cache(maxsize=3)(lambda layout, clustering, _: load_run(work, layout, clustering))
+
+    def layouts(self) -> list[str]:
+        """Names of the layouts, the newest last."""
+        return self.work.result_names("layouts")
+
+    def clusterings(self) -> list[str]:
+        """Names of the clusterings, the newest last."""
+        return self.work.result_names("clusters")
+
+    def stamp(self) -> tuple[tuple[str, str, int], ...]:
+        """Changes when a layout, a clustering or the hits are made anew."""
+        kinds = ("hits", "layouts", "clusters")
+        names = [(kind, name) for kind in kinds for name in sorted(self.work.result_names(kind))]
+        folder = self.work.path / "results.zarr"
+        return tuple((kind, name, (folder / kind / name).stat().st_mtime_ns) for kind, name in names)
+
+    def load(self, layout: str | None = None, clustering: str | None = None) -> Run:
+        """The run in the named layout and clustering; by default the density clustering and the layout of its embedding.
+
+        Raises MissingResultError without a layout.
+        """
+        layouts, clusterings = self.layouts(), self.clusterings()
+        if not layouts:
+            raise MissingResultError(f"{self.work.path}: no layout yet; run 'shotsort cluster {self.work.path}' first")
+        clustering = clustering or next((c for c in ("density", *clusterings[::-1]) if c in clusterings), None)
+        if layout is None and clustering is not None:
+            made_in = self.work.read_clustering(clustering).meta.get("embedding")
+            layout = made_in if made_in in layouts else None
+        return self._load(layout or layouts[-1], clustering, self.stamp())

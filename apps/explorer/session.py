@@ -1,0 +1,261 @@
+"""One page: what the browser says goes to the state, what changed goes to the panels and figures."""
+
+from __future__ import annotations
+
+import json
+import logging
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bokeh.document import Document
+from bokeh.events import RangesUpdate, SelectionGeometry, Tap
+from bokeh.models import CustomJS
+from jinja2 import Template
+from numpy.typing import NDArray
+
+from apps.explorer import panels
+from apps.explorer.actions import REACH_PX, Actions
+from apps.explorer.bridge import Bridge
+from apps.explorer.coloring import colorings
+from apps.explorer.figures import MOST_POINTS, FrameFigure, LayoutFigure
+from apps.explorer.run import Library, taken
+from apps.explorer.state import Explorer
+from apps.explorer.thumbnails import Thumbnails
+from sorter.core.errors import ShotsortError
+from sorter.curate.label_book import LabelBook
+
+log = logging.getLogger(__name__)
+HERE = Path(__file__).parent
+POLL_MS = 1000
+
+
+def page_template() -> Template:
+    """The page, with its style and script inside."""
+    text = (HERE / "page.html").read_text()
+    return Template(
+        text.replace("/*STYLE*/", (HERE / "page.css").read_text()).replace("/*SCRIPT*/", (HERE / "page.js").read_text())
+    )
+
+
+class Session(Actions):
+    """Builds the page of one browser in ``doc`` and answers it."""
+
+    def __init__(self, doc: Document, library: Library, book: LabelBook) -> None:
+        self.doc = doc
+        self.state = state = Explorer(library, book)
+        self.bridge = Bridge(name="bridge")
+        self.scale, self.color_by, self.rings, self.mode = "log", "cluster", False, "replace"
+        self.current: str | None = None
+        self.thumbnails = Thumbnails(state.run.store)
+        self.layout, self.frame = LayoutFigure(), FrameFigure(state.run.store.geometry)
+        self.layout.plot.name, self.frame.plot.name = "layout", "frame"
+        self.frame.show_rings(False)
+        self._wire()
+        self.redraw(whole=True)
+        self.refresh_labels()
+        self.refresh_selection()
+
+    def _wire(self) -> None:
+        doc, plot, bridge = self.doc, self.layout.plot, self.bridge
+        doc.template = page_template()
+        doc.title = f"{self.state.run.work.path.resolve().name} · shotsort"
+        doc.template_variables["work"] = escape(self.state.run.work.path.resolve().name)
+        doc.template_variables["empty"] = ""
+        plot.on_event(SelectionGeometry, self._drawn)
+        plot.on_event(Tap, self._tapped)
+        plot.on_event(RangesUpdate, self._moved)
+        bridge.on_change("message", self._received)
+        tools = {"lasso": self.layout.lasso, "box": self.layout.box, "pan": self.layout.pan}
+        doc.js_on_event(
+            "document_ready",
+            CustomJS(args={"bridge": bridge, **tools}, code="shotsort.start(bridge, {lasso, box, pan})"),
+        )
+        for event, name in (("mousemove", "hover"), ("mouseleave", "leave")):
+            plot.js_on_event(event, CustomJS(code=f"shotsort.{name}(cb_obj)"))
+        for root in (plot, self.frame.plot, bridge):
+            doc.add_root(root)
+        doc.add_periodic_callback(self._poll, POLL_MS)
+        self._redraw_later: Any = None
+
+    # -- from the page ---------------------------------------------------------------------------------------------------
+    def _received(self, _attr: str, _old: str, text: str) -> None:
+        try:
+            message = json.loads(text)
+            number, act, value = int(message["n"]), str(message["act"]), message.get("value", "")
+        except (ValueError, KeyError, TypeError):
+            log.warning("a page sent what is no message: %.80r", text)
+            return
+        action = getattr(self, "do_" + act.replace("-", "_"), None)
+        if action is None:
+            log.warning("a page asked for the unknown action %.40r", act)
+        else:
+            self._guarded(action, value)
+        self.bridge.done = number
+
+    def _guarded(self, action: Any, *values: Any) -> None:
+        """Do it; an error of the person's, or of the files, becomes a message on the page."""
+        try:
+            action(*values)
+        except ShotsortError as error:
+            self.say(str(error), bad=True)
+        except (ValueError, TypeError, KeyError) as error:
+            log.warning("%s%s: %s", getattr(action, "__name__", action), values, error)
+            self.say("that did not work; reload the page and try again", bad=True)
+
+    def _drawn(self, event: SelectionGeometry) -> None:
+        if event.final and event.geometry:
+            self._guarded(self._select_region, event.geometry)
+
+    def _select_region(self, drawn: dict[str, Any]) -> None:
+        if drawn["type"] == "rect":
+            x0, x1, y0, y1 = (float(drawn[k]) for k in ("x0", "x1", "y0", "y1"))
+            polygon = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        else:
+            polygon = np.column_stack([np.asarray(list(drawn[k]), float) for k in ("x", "y")])
+        if len(polygon) < 3 or not np.isfinite(polygon).all():
+            return
+        self.state.select_region(polygon, self.mode)
+        if not len(self.state.selection):
+            self.say("no points in there")
+        self.refresh_selection()
+
+    def _tapped(self, event: Tap) -> None:
+        self._guarded(self._select_point, event)
+
+    def _select_point(self, event: Tap) -> None:
+        if self.state.select_point(float(event.x), float(event.y), REACH_PX * self.layout.view.per_px()):
+            self.refresh_selection()
+
+    def _moved(self, _event: RangesUpdate) -> None:
+        if len(self.state.points.xy) <= MOST_POINTS:
+            return
+        if self._redraw_later is not None:
+            self.doc.remove_timeout_callback(self._redraw_later)
+        self._redraw_later = self.doc.add_timeout_callback(self._redraw_moved, 150)
+
+    def _redraw_moved(self) -> None:
+        self._redraw_later = None
+        self.redraw(whole=False)
+
+    def _poll(self) -> None:
+        try:
+            if self.state.refresh_labels():
+                self.refresh_labels()
+                self.refresh_selection()
+            if self.state.results_changed():
+                self.bridge.banner = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
+        except ShotsortError as error:
+            self.bridge.banner = escape(str(error))
+
+    # -- to the page -----------------------------------------------------------------------------------------------------
+    def say(self, text: str, bad: bool = False) -> None:
+        """A short message; a person's own words in it are escaped."""
+        count = int(self.bridge.toast.partition("|")[0] or 0) + 1
+        self.bridge.toast = f"{count}|{'bad' if bad else ''}|{escape(text)}"
+
+    def redraw(self, whole: bool) -> None:
+        """Draw the layout's points in the present colouring."""
+        state = self.state
+        choices = colorings(state.run, state.labels)
+        self.color_by = self.color_by if self.color_by in choices else next(iter(choices))
+        self.coloring = choices[self.color_by]()
+        run = state.run
+        strata = taken(run.cluster, run.layout_rows, -2)
+        drawn = self.layout.draw(state.points, self.coloring, strata, whole)
+        self.layout.name_clusters(run.layout.xy, strata, run.n_clusters)
+        self.bridge.coloring = panels.color_choice(list(choices), self.color_by)
+        self.bridge.legend = panels.legend(self.coloring, state, drawn)
+
+    def refresh_all_labels(self) -> None:
+        """After a change of the label book."""
+        self.refresh_labels()
+        if self.state.selection.kind == "label":
+            self.refresh_selection()
+        else:
+            self.bridge.selection = panels.selection(self.state)
+            self.refresh_page()
+            self._refresh_viewer_text()
+
+    def refresh_labels(self) -> None:
+        """Everything that labels show in, besides the selection."""
+        state, bridge = self.state, self.bridge
+        bridge.counts, bridge.views = panels.counts(state), panels.views(state)
+        bridge.undo, bridge.known = panels.undo_buttons(state), panels.known_labels(state)
+        if self.color_by == "label":
+            self.redraw(whole=False)
+            self.refresh_marks()
+        self._refresh_tables()
+
+    def _refresh_tables(self) -> None:
+        state = self.state
+        medoids = self.thumbnails.urls(state.run.clustering.medoids) if state.run.clustering else []
+        self.bridge.clusters = panels.clusters(state, medoids)
+        self.bridge.labels = panels.labels(state)
+        self.bridge.export = panels.export_hint(state, self.current)
+
+    def refresh_selection(self) -> None:
+        """After another selection."""
+        self.current = self.state.current_label() or self.current
+        self.bridge.selection = panels.selection(self.state)
+        self._refresh_tables()
+        self.refresh_page()
+        self.refresh_focus()
+
+    def refresh_page(self) -> None:
+        """The page of thumbnails."""
+        state = self.state
+        urls = self.thumbnails.urls(state.run.frame_id[state.page_rows()], self.scale)
+        self.bridge.pager = panels.pager(state, self.scale)
+        self.bridge.thumbs = panels.thumbs(state, urls)
+
+    def refresh_focus(self) -> None:
+        """The large picture."""
+        self._refresh_viewer_text()
+        self.frame.show(self._picture(), self.state.run.store.bad_pixels, self.scale)
+        self.refresh_marks()
+
+    def _refresh_viewer_text(self) -> None:
+        n_mean = len(self.state.sample_rows())
+        self.bridge.viewer = panels.viewer(self.state, self.scale, self.rings, n_mean)
+
+    def _picture(self) -> NDArray | None:
+        run = self.state.run
+        if self.state.focus is not None:
+            return run.store.read(run.frame_id[[self.state.focus]])[0]
+        rows = self.state.sample_rows()
+        return run.store.read(run.frame_id[rows]).mean(0, dtype=np.float64) if len(rows) else None
+
+    def refresh_marks(self) -> None:
+        """The selection's points in the layout."""
+        state = self.state
+        points = state.run.in_layout[state.selection.rows]
+        focus = None if state.focus is None else int(state.run.in_layout[state.focus])
+        focus = None if focus is None or focus < 0 else focus
+        self.layout.mark(state.points, self.coloring, points[points >= 0], focus, len(state.selection) > 0)
+
+
+def build_page(doc: Document, library: Library, book: LabelBook) -> None:
+    """Fill ``doc``: the explorer, or a page that says what is missing and comes alive when it is there."""
+    try:
+        Session(doc, library, book)
+    except ShotsortError as error:
+        _explain(doc, library, error)
+
+
+def _explain(doc: Document, library: Library, error: ShotsortError) -> None:
+    bridge = Bridge(name="bridge")
+    doc.template = page_template()
+    doc.title = "shotsort"
+    doc.template_variables["work"] = escape(library.work.path.resolve().name)
+    doc.template_variables["empty"] = panels.empty_page(library, error)
+    doc.js_on_event("document_ready", CustomJS(args={"bridge": bridge}, code="shotsort.wait(bridge)"))
+    doc.add_root(bridge)
+    stamp = library.stamp()
+
+    def poll() -> None:
+        if library.stamp() != stamp:
+            bridge.banner = "ready"
+
+    doc.add_periodic_callback(poll, POLL_MS)
