@@ -64,7 +64,10 @@ def test_exchange_of_axes_and_friedel():
 
 def test_larger_quadrant_continues_the_smaller_one():
     disks = draw_disks(9, 1 / 3, rng(4))
-    torch.testing.assert_close(intensity(disks, 128)[:65, :65], intensity(disks, 64))
+    # two tables of form factors, each exact to the rounding of float32
+    torch.testing.assert_close(
+        intensity(disks, 128)[:65, :65], intensity(disks, 64), rtol=1e-4, atol=1e-7 * TOTAL_AREA**2
+    )
 
 
 def test_coherence_blurs_and_full_coherence_is_the_limit():
