@@ -32,8 +32,11 @@ class Propagation:
     transform: Transform
 
 
-def propagation(box: Box, outer: float, dtype: torch.dtype, device: torch.device | str) -> Propagation:
-    """Tables of ``box`` for complex ``dtype``; ``outer``: largest transverse wave number that the detector sees."""
+def propagation(box: Box, outer: float, fade: float, dtype: torch.dtype, device: torch.device | str) -> Propagation:
+    """Tables of ``box`` for complex ``dtype``.
+
+    ``outer``: largest transverse wave number that the detector sees; what lies beyond is faded out over ``fade``.
+    """
     q = box.wavenumbers(device)
     square = q[:, None] ** 2 + q**2
     radius = square.sqrt()
@@ -47,7 +50,7 @@ def propagation(box: Box, outer: float, dtype: torch.dtype, device: torch.device
         _fall(radius, CUT_OFF - 0.12, CUT_OFF),
         along * across[:, None] * across,
         torch.exp(1j * qz * box.distance).to(dtype),
-        (back * _fall(radius, outer, outer + 0.12)).to(dtype),
+        (back * _fall(radius, outer, outer + fade)).to(dtype),
         transform(box, dtype.to_real(), device),
     )
 
@@ -77,11 +80,21 @@ def slice_response(index: Tensor, box: Box, tables: Propagation) -> Tensor:
     return torch.where(vacuum[:, None, None], torch.zeros_like(w), w)
 
 
-def exit_spectrum(steps: Tensor, response: Tensor, box: Box, tables: Propagation) -> Tensor:
+def curvature(index: Tensor, box: Box) -> Tensor:
+    """How far a partly filled slice falls short of its share, complex, shaped like ``index``.
+
+    A slice filled to the share f thickens the wave's path by f D, so it acts as (exp(a D f) - 1) / (exp(a D) - 1), a = i (n - 1),
+    and not as f. To better than a percent this is f - c f (1 - f) with the c that is exact at f = 1/2. Leaving it out costs an
+    error proportional to D.
+    """
+    return 2 - 4 / (torch.exp(0.5j * (index - 1) * box.distance) + 1)
+
+
+def exit_spectrum(steps: Tensor, response: Tensor, curved: Tensor, box: Box, tables: Propagation) -> Tensor:
     """Spectrum (B, 2 band + 1, 2 band + 1) of the scattered wave, brought back to z = 0, of B bodies.
 
     steps (L, planes, 2, half, 2, half, B) real: change, from plane to plane, of the share of each of L materials.
-    response (L, band + 1, band + 1, B or 1).
+    response (L, band + 1, band + 1, B or 1), curved (L, B or 1) complex: `slice_response` and `curvature` of the materials.
     """
     n, batch = box.band + 1, steps.shape[-1]
     wave = torch.zeros(2, n, 2, n, batch, dtype=response.dtype, device=steps.device)
@@ -91,16 +104,21 @@ def exit_spectrum(steps: Tensor, response: Tensor, box: Box, tables: Propagation
     filling = torch.zeros_like(steps[:, 0])
     for plane in range(box.planes):
         filling = filling + steps[:, plane]
-        inside = torch.view_as_real(tables.transform.real(wave))
+        inside = tables.transform.real(wave)
         for material in range(len(steps)):
-            source = torch.view_as_complex(filling[material, ..., None] * inside)
-            wave = advance(wave, response[material], tables.transform.spectrum(source))
+            share = _effective(filling[material], curved[material])
+            wave = advance(wave, response[material], tables.transform.spectrum(share * inside))
         if plane < box.planes - 1:
             wave = wave * step if advance is _advance else wave.mul_(step)
     spectrum = unfolded(wave * tables.back[:, None, :, None])
     plane_wave = torch.zeros_like(spectrum[0])
     plane_wave[box.band, box.band] = 1
     return spectrum - plane_wave
+
+
+def _effective(share: Tensor, curved: Tensor) -> Tensor:
+    lacking = share - share * share
+    return torch.complex(share - curved.real * lacking, -curved.imag * lacking)
 
 
 def _advance(wave: Tensor, response: Tensor, scattered: Tensor) -> Tensor:
