@@ -15,7 +15,8 @@ import numpy as np
 from sim.detector import DetectorConfig, FluenceConfig, draw_shot
 from sim.particles import Shape, library
 from sim.recipes.base import BLANK
-from sim.recipes.particle_run import ParticleRun, ParticleRunOptions, check_mixture, choose, random_rotation
+from sim.recipes.draws import check_mixture, check_radii, choose, place_apart, random_rotation
+from sim.recipes.particle_run import ParticleRun, ParticleRunOptions
 from sim.recipes.scene import Particle, Scene
 from sorter.core.config import require
 
@@ -75,8 +76,7 @@ class ClustersOptions(ParticleRunOptions):
         super().__post_init__()
         require(0 <= self.blank_fraction <= 1, f"blank_fraction = {self.blank_fraction}: must lie in 0..1")
         check_mixture(self.mixture, [*SINGLE, MULTI])
-        require(0 < self.min_radius_nm <= self.max_radius_nm <= 1000,
-                f"radii {self.min_radius_nm}..{self.max_radius_nm} nm: need 0 < min <= max <= 1000")
+        check_radii(self.min_radius_nm, self.max_radius_nm, self.largest_radius_nm())
         require(self.absorption_length_nm > 0, f"absorption_length_nm = {self.absorption_length_nm}: must be positive")
         require(-1 < self.delta < 1, f"delta = {self.delta}: must lie in -1..1")
         require(min(self.multi_distance_nm, self.multi_depth_nm) >= 0, "multi_distance_nm, multi_depth_nm: must be 0 or more")
@@ -124,7 +124,8 @@ class Clusters(ParticleRun):
             return Scene(kind, particles, (kind,), shot=draw_shot(options.fluence, shot))
         singles = {k: v for k, v in options.mixture.items() if k != MULTI} or {"sphere": 1.0}
         kinds = [choose(singles, what) for _ in range(int(what.integers(2, 4)))]
-        particles = self._apart([self._particle(k, what, shot) for k in kinds], shot)
+        singles_there = [self._particle(k, what, shot) for k in kinds]
+        particles = place_apart(singles_there, options.multi_distance_nm * 1e-9, options.multi_depth_nm * 1e-9, shot)
         return Scene(MULTI, particles, (MULTI, *dict.fromkeys(kinds)), shot=draw_shot(options.fluence, shot))
 
     def _particle(self, kind: str, what: np.random.Generator, shot: np.random.Generator) -> Particle:
@@ -134,20 +135,3 @@ class Clusters(ParticleRun):
         parameters = {} if low == high else {"aspect": aspect}
         index = (self.options.index(),)
         return Particle(kind, single_shape(kind, aspect), radius_m, index, random_rotation(shot), parameters=parameters)
-
-    def _apart(self, particles: list[Particle], shot: np.random.Generator) -> tuple[Particle, ...]:
-        """The particles at random places that do not overlap across the beam; the distance grows where there is no room."""
-        placed: list[Particle] = []
-        reach = self.options.multi_distance_nm * 1e-9 / 2
-        for particle in particles:
-            while True:
-                x, y = shot.uniform(-reach, reach, 2)
-                clear = (np.hypot(x - p.position_m[0], y - p.position_m[1]) > 1.05 * (p.radius_m + particle.radius_m)
-                         for p in placed)
-                if all(clear):
-                    break
-                reach *= 1.02
-            z = float(shot.uniform(-0.5, 0.5)) * self.options.multi_depth_nm * 1e-9
-            placed.append(Particle(particle.kind, particle.shape, particle.radius_m, particle.index,
-                                   particle.quaternion_wxyz, (float(x), float(y), z), particle.parameters))
-        return tuple(placed)

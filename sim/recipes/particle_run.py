@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,6 @@ from sim.recipes.scene import Particle, Scene, truth_of
 from sim.recipes.varied import FieldBank, field_bank
 from sim.scattering import FarFieldSettings, far_field, intensity
 from sorter.core.config import require
-from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 from sorter.core.seeds import child_rng, child_seed
 
@@ -42,6 +42,11 @@ class ParticleRunOptions:
         require(1 <= self.views_per_particle <= 64 and 64 % self.views_per_particle == 0,
                 f"views_per_particle = {self.views_per_particle}: must divide 64")
         require(0 <= self.vary <= 100_000, f"vary = {self.vary}: must lie in 0..100000 far fields")
+
+    def largest_radius_nm(self) -> float:
+        """Largest radius of which two pixels sample a fringe: wavelength * distance / (4 pixel sizes)."""
+        distance_px = self.layout.n_px / 2 / math.tan(math.radians(self.layout.two_theta_edge_deg))
+        return self.layout.wavelength_nm * distance_px / 4
 
 
 class ParticleRun(Recipe):
@@ -82,8 +87,10 @@ class ParticleRun(Recipe):
         """Differential cross-sections of scenes, (B, ny, nx) float32, m^2 / sr."""
         geometry = geometry or self.geometry
         particles = [(frame, p) for frame, s in enumerate(scenes) for p in s.particles]
+        total = torch.zeros(len(scenes), *geometry.shape_px, device=self.device)
         if not particles:
-            return torch.zeros(len(scenes), *geometry.shape_px, device=self.device)
+            return total
+        waves = sorted({(p.coherent_group, frame) for frame, p in particles})
         layers = max(len(p.index) for _, p in particles)
         bodies = place(
             [p.shape for _, p in particles],
@@ -91,11 +98,15 @@ class ParticleRun(Recipe):
             torch.tensor([_padded(p, layers) for _, p in particles], dtype=torch.complex128),
             torch.tensor([p.quaternion_wxyz for _, p in particles], dtype=torch.float64),
             torch.tensor([p.position_m for _, p in particles], dtype=torch.float64),
-            [frame for frame, _ in particles],
-            len(scenes),
+            [waves.index((p.coherent_group, frame)) for frame, p in particles],
+            len(waves),
         )
         field = far_field(bodies, geometry, rung=self.options.rung, device=self.device, settings=self.options.far_field)
-        return intensity(field, geometry)
+        cross_section = intensity(field, geometry)
+        for group in sorted({group for group, _ in waves}):
+            rows = [row for row, (wave_group, _) in enumerate(waves) if wave_group == group]
+            total[[waves[row][1] for row in rows]] += cross_section[rows]
+        return total
 
     @cached_property
     def bank(self) -> FieldBank:
@@ -128,25 +139,3 @@ class ParticleRun(Recipe):
 
 def _padded(particle: Particle, layers: int) -> list[complex]:
     return [*particle.index, *[1.0 + 0j] * (layers - len(particle.index))]
-
-
-def check_mixture(mixture: dict[str, float], known: Sequence[str], name: str = "mixture") -> None:
-    """Raise InputError unless ``mixture`` gives shares (not negative, not all 0) of known classes."""
-    for kind, share in mixture.items():
-        if kind not in known:
-            raise InputError(f"{name}: unknown class {kind!r}; known are {', '.join(known)}")
-        require(np.isfinite(share) and share >= 0, f"{name}: share of {kind} = {share}: must be 0 or more")
-    require(sum(mixture.values()) > 0, f"{name}: all shares are 0; give at least one class a share")
-
-
-def choose(mixture: dict[str, float], rng: np.random.Generator) -> str:
-    """One class of the mixture, drawn by its shares."""
-    shares = np.array(list(mixture.values()), float)
-    return list(mixture)[int(rng.choice(len(shares), p=shares / shares.sum()))]
-
-
-def random_rotation(rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A rotation, uniform in SO(3): a normalised 4-D Gaussian, w >= 0."""
-    q = rng.standard_normal(4)
-    w, x, y, z = (q / np.linalg.norm(q) * (1 if q[0] >= 0 else -1)).tolist()
-    return w, x, y, z

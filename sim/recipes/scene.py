@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from sim.detector import Shot
 from sim.particles import Shape
-from sim.recipes.base import BLANK, NO_PAIR, object_array
+from sim.recipes.base import NO_PAIR, object_array
 
 
 @dataclass(frozen=True)
 class Particle:
     """One particle: its shape in units of radius_m (the circumscribed radius), refractive indices of its layers, orientation
     (w, x, y, z) and position (x, y, z) in the laboratory. stretch: factors along the body axes. parameters: further numbers
-    that belong to the truth (aspect, shell thickness ...), JSON-ready."""
+    that belong to the truth (aspect, shell thickness ...), JSON-ready. Particles of one frame interfere where they share a
+    ``coherent_group``; the intensities of different groups add up (too far apart for the detector to resolve the fringes)."""
 
     kind: str
     shape: Shape
@@ -27,6 +28,7 @@ class Particle:
     quaternion_wxyz: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
     position_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     parameters: dict[str, Any] = field(default_factory=dict)
+    coherent_group: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def truth_of(scenes: list[Scene], photons: NDArray[np.int64], expected: NDArray[
     return {
         "class": object_array([s.name for s in scenes]),
         "labels": object_array([";".join(s.labels or (s.name,)) for s in scenes]),
-        "hit": np.array([s.name != BLANK for s in scenes]),
+        "hit": np.array([bool(s.particles) for s in scenes]),
         "photons": photons,
         "expected_photons": expected,
         "impact_um": np.array([np.nan if s.shot is None or s.shot.expected_photons is not None else s.shot.impact_um
@@ -72,5 +74,6 @@ def _plain(particle: Particle) -> dict[str, Any]:
         "index": [[value.real, value.imag] for value in particle.index],
         "quaternion_wxyz": list(particle.quaternion_wxyz),
         "position_m": list(particle.position_m),
+        "coherent_group": particle.coherent_group,
         **particle.parameters,
     }
