@@ -30,7 +30,7 @@ def _cyclic(v: tuple[float, float, float]) -> list[tuple[float, float, float]]:
 CUBE = _signed(*_cyclic((1, 0, 0)))
 OCTAHEDRON = _signed((1, 1, 1)) / 3**0.5
 DODECAHEDRON = _signed(*_cyclic((0, 1, GOLDEN))) / (1 + GOLDEN**2) ** 0.5
-ICOSAHEDRON = _signed((1, 1, 1), *_cyclic((0, 1 / GOLDEN, GOLDEN))) / 3**0.5
+ICOSAHEDRON = _signed((1, 1, 1), *_cyclic((0, GOLDEN, 1 / GOLDEN))) / 3**0.5
 RHOMBIC = _signed(*_cyclic((1, 1, 0))) / 2**0.5
 
 
