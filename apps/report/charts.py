@@ -1,0 +1,146 @@
+"""Curves and histograms of the report."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from apps.report.radial import RadialGrid
+from apps.report.svg import INK, SOFT, figure, log_axis, power_of_ten, to_svg
+from sorter.core.hits import Hits
+
+HIT_COLOR, BLANK_COLOR = "#e69f00", "#808b98"
+
+
+def log_bins(values: NDArray[np.floating], n: int) -> NDArray[np.float64] | None:
+    """``n`` equal steps of the logarithm over the positive values; None where there is none."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return None
+    low, high = np.log10(positive.min()), np.log10(positive.max())
+    return np.logspace(low - 0.02, max(high, low + 0.1) + 0.02, n + 1)
+
+
+def score_histogram(hits: Hits) -> str:
+    """How many frames have which hit score, blanks and hits apart, with the threshold between them."""
+    score = hits.score.astype(np.float64)
+    finite = np.isfinite(score)
+    low, high = (score[finite].min(), score[finite].max()) if finite.any() else (0.0, 1.0)
+    if np.isfinite(hits.threshold):
+        low, high = min(low, hits.threshold), max(high, hits.threshold)
+    wide = low > 0 and high > 100 * low
+    bins = np.logspace(np.log10(low), np.log10(high), 101) if wide else np.linspace(low, max(high, low + 1e-6), 101)
+    with figure(5.6, 2.35) as fig:
+        axes = fig.subplots()
+        for chosen, color, name in ((~hits.is_hit, BLANK_COLOR, "blank"), (hits.is_hit, HIT_COLOR, "hit")):
+            counts, _ = np.histogram(score[chosen & finite], bins)
+            axes.stairs(counts, bins, fill=True, color=color, alpha=0.85, label=f"{name} ({int(chosen.sum()):,})")
+        if np.isfinite(hits.threshold):
+            axes.axvline(hits.threshold, color=INK, lw=1.2, ls=(0, (4, 2)), label=f"threshold {hits.threshold:.3g}")
+        axes.set_yscale("symlog", linthresh=1)
+        axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(bottom=0)
+        if wide:
+            log_axis(axes, "x")
+        axes.set(xlabel="hit score (larger: brighter against the run's background)", ylabel="frames")
+        _legend_above(axes)
+        return to_svg(fig, "histogram of the hit score with the threshold")
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2
+    )
+
+
+def photons_histogram(hits: Hits, unit: str) -> str:
+    """How bright the frames are, blanks and hits apart."""
+    bins = log_bins(hits.photons, 100)
+    with figure(5.6, 2.35) as fig:
+        axes = fig.subplots()
+        if bins is not None:
+            for chosen, color, name in ((~hits.is_hit, BLANK_COLOR, "blank"), (hits.is_hit, HIT_COLOR, "hit")):
+                if chosen.any():
+                    axes.stairs(
+                        np.histogram(hits.photons[chosen], bins)[0],
+                        bins,
+                        fill=True,
+                        color=color,
+                        alpha=0.85,
+                        label=name,
+                    )
+            log_axis(axes, "x")
+            _legend_above(axes)
+        dark = int((~(hits.photons > 0)).sum())
+        axes.set(
+            xlabel=f"{unit} on good pixels" + (f" ({dark:,} frames at or below 0 not shown)" if dark else ""),
+            ylabel="frames",
+        )
+        return to_svg(fig, f"histogram of {unit} per frame")
+
+
+def profile_chart(grid: RadialGrid, mean: NDArray, reference: NDArray, color: str, unit: str) -> str:
+    """Radial profile of a mean frame over that of all hits (thin)."""
+    own, everyone = grid.profile(mean), grid.profile(reference)
+    with figure(3.3, 2.1) as fig:
+        axes = fig.subplots()
+        for values, line, width in ((everyone, SOFT, 1.0), (own, color, 1.8)):
+            axes.plot(grid.at, np.where(values > 0, values, np.nan), color=line, lw=width)
+        if (own > 0).any() or (everyone > 0).any():
+            log_axis(axes, "y")
+        axes.set(
+            xlabel="q (nm⁻¹)" if grid.unit == "1/nm" else "distance from the beam centre (px)",
+            ylabel=f"{unit} per pixel",
+        )
+        return to_svg(fig, "radial profile of the mean frame")
+
+
+def angular_chart(contrast: NDArray, reference: NDArray, color: str) -> str:
+    """Angular contrast of each order over that of all hits (thin steps)."""
+    order = np.arange(1, len(contrast) + 1)
+    with figure(2.5, 2.1) as fig:
+        axes = fig.subplots()
+        axes.bar(order, np.nan_to_num(contrast), width=0.7, color=color, alpha=0.9)
+        axes.stairs(np.nan_to_num(reference), np.arange(0.5, len(contrast) + 1), color=SOFT, lw=1)
+        axes.set(xlabel="n-fold", ylabel="angular contrast", xticks=order)
+        return to_svg(fig, "angular contrast by order")
+
+
+def brightness_chart(values: NDArray, reference: NDArray, color: str, unit: str) -> str:
+    """Distribution of photons in a group, with that of all hits (thin) scaled to the same number of frames."""
+    bins = log_bins(reference, 36)
+    with figure(2.5, 2.1) as fig:
+        axes = fig.subplots()
+        if bins is not None and len(values):
+            counts, everyone = np.histogram(values, bins)[0], np.histogram(reference, bins)[0]
+            axes.stairs(counts, bins, fill=True, color=color, alpha=0.9)
+            axes.stairs(everyone * counts.sum() / max(everyone.sum(), 1), bins, color=SOFT, lw=1)
+            log_axis(axes, "x")
+        axes.set(xlabel=unit, ylabel="frames")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        return to_svg(fig, f"distribution of {unit}")
+
+
+def strength_chart(values: NDArray, color: str) -> str:
+    """Distribution of the cluster strength in a group."""
+    with figure(2.5, 2.1) as fig:
+        axes = fig.subplots()
+        axes.hist(values[np.isfinite(values)], np.linspace(0, 1, 21), color=color, alpha=0.9)
+        axes.set(xlabel="strength", ylabel="frames", xlim=(0, 1))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        return to_svg(fig, "distribution of the cluster strength")
+
+
+def curves_chart(title: str, x_name: str, curves: dict[str, tuple[NDArray, NDArray]], colors: list[str]) -> str:
+    """Curves over training steps or epochs, one axis."""
+    with figure(3.9, 2.4) as fig:
+        axes = fig.subplots()
+        for (name, (x, y)), color in zip(curves.items(), colors):
+            axes.plot(x, y, lw=1.6, color=color, label=name, marker="o" if len(x) == 1 else None, ms=3)
+        axes.set(xlabel=x_name, title=title)
+        if len(curves) > 1:
+            axes.legend(loc="best")
+        return to_svg(fig, f"training curve: {title}")
