@@ -1,0 +1,53 @@
+"""shotsort embed WORK: one vector per hit."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "Embed the hits of a work folder with a trained model, or by hand-made features."
+EXAMPLE = """  shotsort embed run/
+  shotsort embed run/ --model contrastive+factorvae+features
+  shotsort embed run/ --bench --json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    from apps.cli.output import add_json
+
+    parser.add_argument("work", help="work folder")
+    parser.add_argument(
+        "--model",
+        default="contrastive",
+        help="contrastive, factorvae or features; several joined by '+' are stored one by one (default: contrastive)",
+    )
+    parser.add_argument("--batch", type=int, default=512, help="frames at a time (default: 512)")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
+    parser.add_argument("--force", action="store_true", help="embed again even where nothing changed")
+    parser.add_argument(
+        "--bench", action="store_true", help="store nothing; compare the rate with the bare network's on a tensor in memory"
+    )
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from apps.cli.output import print_json, print_text
+    from sorter.stages.embed import EmbedConfig, bench_embedding, embed
+
+    config = EmbedConfig(model=args.model, batch=args.batch, device=args.device)
+    if args.bench:
+        figures = bench_embedding(args.work, config)
+        if args.json:
+            print_json(figures)
+        else:
+            for name, value in figures.items():
+                print_text(f"{name}: {value}")
+        return 0
+    embedding = embed(args.work, config, args.force)
+    n, dims = embedding.vectors.shape
+    if args.json:
+        print_json({"embedding": embedding.name, "n_frames": n, "n_dims": dims})
+    else:
+        print_text(f"{embedding.name}: {n} hits, {dims} dimensions")
+    return 0

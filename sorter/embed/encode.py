@@ -1,0 +1,102 @@
+"""One vector per frame, in one pass over the store, with reading and polar maps done ahead in a thread."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from sorter.core.frames import FrameStore
+from sorter.models.polar_model import PolarModel
+from sorter.preprocess.features import rotation_invariant_features
+from sorter.preprocess.polar import PolarGrid, PolarMap
+from sorter.preprocess.scaling import log_scaled, polar_picture
+
+#: From sector counts (B, S) and areas (S,) to vectors (B, d).
+Encoder = Callable[[Tensor, Tensor], Tensor]
+
+_AHEAD = 2
+
+
+def features_encoder(grid: PolarGrid, softening: float) -> Encoder:
+    """The hand-made features as an encoder."""
+    index = torch.from_numpy(grid.expand)
+
+    def encode(counts: Tensor, area: Tensor) -> Tensor:
+        rate, weight = polar_picture(counts, area, index.to(counts.device))
+        return rotation_invariant_features(log_scaled(rate, weight, softening), weight)
+
+    return encode
+
+
+def model_encoder(model: PolarModel, device: torch.device) -> Encoder:
+    """A trained model as an encoder on ``device``."""
+    return model.to(device).eval()
+
+
+def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple[NDArray[np.uint64], Tensor]]:
+    """Pairs (ids, sector counts (B, S)) in storage order; a thread reads and maps up to two batches ahead.
+
+    What goes wrong in the thread is raised here.
+    """
+    ready: queue.Queue[Any] = queue.Queue(_AHEAD)
+    stopped = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            for ids, frames in store.chunks(batch):
+                if not put((ids, polar(frames))):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=work, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@torch.inference_mode()
+def encode(
+    store: FrameStore, polar: PolarMap, encoder: Encoder, batch: int = 512, device: str = "cpu", name: str = ""
+) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Ids (N,) and vectors (N, d) float32 of all frames of ``store``.
+
+    A frame's vector depends on that frame, the mask and the geometry alone, not on the batch it came in.
+    """
+    area = polar.area.to(device)
+    vectors: NDArray[np.float32] | None = None
+    n, done = len(store.frame_ids), 0
+    with tqdm(total=n, desc=f"embed {name}", unit="frame", disable=not sys.stderr.isatty()) as bar:
+        for ids, counts in read_ahead(store, polar, batch):
+            part = encoder(counts.to(device), area).cpu().numpy()
+            if vectors is None:
+                vectors = np.empty((n, part.shape[1]), np.float32)
+            vectors[done : done + len(ids)] = part
+            done += len(ids)
+            bar.update(len(ids))
+    return store.frame_ids, np.empty((0, 0), np.float32) if vectors is None else vectors

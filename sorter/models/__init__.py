@@ -1,0 +1,1 @@
+"""Networks: encoders, the FactorVAE, and how they are stored."""

@@ -1,0 +1,1 @@
+"""Per-frame mathematics: hits, scaling, polar pictures, features; pure functions."""

@@ -1,0 +1,152 @@
+"""One vector per hit, from a trained model or by hand-made features."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sorter.core.config import config_to_dict, require
+from sorter.core.embedding import Embedding
+from sorter.embed.encode import Encoder, encode, features_encoder, model_encoder
+from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import ZarrFrameStore
+from sorter.models.polar_model import PolarModel, load_model
+from sorter.preprocess.polar import PolarMap, choose_grid
+from sorter.preprocess.scaling import choose_softening
+from sorter.stages.train import frames_inputs
+
+__all__ = ["EmbedConfig", "bench_embedding", "embed"]
+
+log = logging.getLogger(__name__)
+
+_FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class EmbedConfig:
+    """Settings of `shotsort embed`.
+
+    model: name of a trained model of the work folder ("contrastive", "factorvae"), "features" for hand-made features, or
+    several joined by "+", each of which is stored under its own name. batch: frames at a time. n_radii, n_angles: polar
+    grid of the features. device: "auto", "cpu" or "cuda".
+    """
+
+    model: str = "contrastive"
+    batch: int = 512
+    n_radii: int = 32
+    n_angles: int = 64
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require(bool(self.model) and all(self.model.split("+")), f"--model {self.model!r}: name a model")
+        require(self.batch >= 1, f"--batch {self.batch}: must be at least 1")
+
+
+def embed(work: str | Path | WorkFolder, config: EmbedConfig | None = None, force: bool = False) -> Embedding:
+    """Embed the hits; stores an embedding per model of ``config.model`` and returns the last.
+
+    Called again with the same model, hits and config it returns what is there, unless ``force``. No hits: an embedding
+    without rows. Raises MissingResultError before the model was trained, and InputError where it was trained on other frames.
+    """
+    config = config or EmbedConfig()
+    work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    return [_embed_one(work, name, config, force) for name in config.model.split("+")][-1]
+
+
+def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) -> Embedding:
+    store, ids = work.frames(), work.read_hits().hit_ids
+    inputs = frames_inputs(store, ids)
+    if name != _FEATURES:
+        weights = work.model_path(name) / "weights.safetensors"
+        inputs["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
+    values = {**config_to_dict(config), "model": name}
+    if not force and _up_to_date(work, name, values, inputs):
+        log.info("embed %s: up to date", name)
+        return work.read_embedding(name)
+    selected = store.select(ids)
+    polar, encoder, meta = _encoder(work, name, selected, config)
+    with work.stage("embed", values, None, inputs) as record:
+        started = time.perf_counter()
+        frame_id, vectors = encode(selected, polar, encoder, config.batch, resolve_device(config.device), name)
+        seconds = time.perf_counter() - started
+        embedding = Embedding(name, frame_id, vectors, {"model": name, **meta})
+        work.write_embedding(embedding)
+        record.outputs["embedding"] = name
+        record.metrics.update({"embed/frames": len(ids), "embed/frames_per_s": round(len(ids) / seconds, 1)})
+    return embedding
+
+
+def resolve_device(device: str) -> str:
+    """The device that "auto" stands for here; other names as they are."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _encoder(
+    work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig
+) -> tuple[PolarMap, Encoder, dict[str, Any]]:
+    if name == _FEATURES:
+        grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
+        polar = PolarMap.of_store(store, grid)
+        sample = polar(store.read(store.frame_ids[:512]))
+        softening = choose_softening(sample, polar.area, store.unit)
+        return polar, features_encoder(grid, softening), {"softening": softening, "grid": grid.to_dict()}
+    model: PolarModel = load_model(work.model_path(name))
+    polar = model.map_for(store)
+    device = torch.device(resolve_device(config.device))
+    return polar, model_encoder(model, device), {"kind": model.card.kind, "training": model.card.training}
+
+
+def _up_to_date(work: WorkFolder, name: str, values: dict[str, Any], inputs: dict[str, Any]) -> bool:
+    runs = [m for m in work.manifests("embed") if m["outputs"].get("embedding") == name]
+    same = bool(runs) and runs[-1]["config"] == values and runs[-1]["inputs"] == inputs
+    return same and name in work.result_names("embeddings")
+
+
+def bench_embedding(work: str | Path | WorkFolder, config: EmbedConfig | None = None, repeats: int = 5) -> dict[str, Any]:
+    """Frames per second of embedding the hits from disk, and of the bare network on pictures that are already in memory.
+
+    Both are measured in turn, ``repeats`` times, and the medians are compared; nothing is stored.
+    """
+    config = config or EmbedConfig()
+    work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    require(config.model != _FEATURES and "+" not in config.model, f"--bench --model {config.model}: name one network")
+    store = work.frames().select(work.read_hits().hit_ids)
+    device = resolve_device(config.device)
+    model = load_model(work.model_path(config.model)).to(device)
+    polar = model.map_for(store)
+    counts = polar(store.read(store.frame_ids[: config.batch])).to(device)
+    rates: dict[str, list[float]] = {"embed": [], "network": []}
+    for _ in range(repeats):
+        rates["network"].append(_network_rate(model, counts, polar.area.to(device), len(store)))
+        started = time.perf_counter()
+        encode(store, polar, model, config.batch, device, config.model)
+        rates["embed"].append(len(store) / (time.perf_counter() - started))
+    embed_rate, network_rate = (float(np.median(rates[name])) for name in ("embed", "network"))
+    return {
+        "model": config.model,
+        "frames": len(store),
+        "embed_frames_per_s": round(embed_rate, 1),
+        "network_frames_per_s": round(network_rate, 1),
+        "share_of_network_rate": round(embed_rate / network_rate, 3),
+    }
+
+
+@torch.inference_mode()
+def _network_rate(model: PolarModel, counts: torch.Tensor, area: torch.Tensor, n_frames: int) -> float:
+    """Frames per second of `encode` alone, for about as many frames as the run has."""
+    picture, weight = model.pictures(counts, area)
+    repeats = max(1, n_frames // len(counts))
+    started = time.perf_counter()
+    for _ in range(repeats):
+        vectors = model.network.encode(picture, weight)  # type: ignore[operator]
+    vectors.cpu()
+    return repeats * len(counts) / (time.perf_counter() - started)

@@ -1,0 +1,61 @@
+"""Train a network on the hits of a work folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sorter.core.config import config_to_dict
+from sorter.core.geometry import Geometry
+from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import ZarrFrameStore
+from sorter.models.polar_model import PolarModel, load_model
+from sorter.train.config import TrainConfig
+from sorter.train.fit import MIN_FRAMES, fit
+
+__all__ = ["TrainConfig", "train"]
+
+log = logging.getLogger(__name__)
+
+
+def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, force: bool = False) -> PolarModel | None:
+    """Train the model that ``config`` names on the hits; stored under models/NAME.
+
+    A training that was stopped goes on from its last checkpoint; a finished one with the same config and hits is returned as
+    it is, unless ``force``. With fewer than 32 hits nothing is trained: that is said, and None returned. Raises
+    MissingResultError before the hits were found.
+    """
+    config = config or TrainConfig()
+    work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    store, ids = work.frames(), work.read_hits().hit_ids
+    inputs = frames_inputs(store, ids)
+    folder = work.model_path(config.model)
+    if len(ids) < MIN_FRAMES:
+        log.warning("train: %d hits are too few to train a network (need %d); use the features", len(ids), MIN_FRAMES)
+        return None
+    if not force and _up_to_date(work, config, inputs):
+        log.info("train %s: up to date", config.model)
+        return load_model(folder)
+    with work.stage("train", config_to_dict(config), config.seed, inputs) as record:
+        model, figures = fit(store.select(ids), config, folder, inputs)
+        record.outputs["model"] = config.model
+        record.metrics.update({f"train/{name}": value for name, value in figures.items()})
+    return model
+
+
+def frames_inputs(store: ZarrFrameStore, ids: np.ndarray) -> dict[str, Any]:
+    """What decides the polar pictures of the frames ``ids``: which they are, the mask, the geometry."""
+    digest = hashlib.sha256(ids.tobytes())
+    digest.update(store.bad_pixels.tobytes())
+    geometry: Geometry = store.geometry
+    return {"hits": len(ids), "sha256": digest.hexdigest(), "beam_center_px": list(geometry.center_px())}
+
+
+def _up_to_date(work: WorkFolder, config: TrainConfig, inputs: dict[str, Any]) -> bool:
+    runs = [m for m in work.manifests("train") if m["outputs"].get("model") == config.model]
+    same = bool(runs) and runs[-1]["config"] == config_to_dict(config) and runs[-1]["inputs"] == inputs
+    return same and (work.model_path(config.model) / "config.json").is_file()

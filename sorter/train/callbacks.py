@@ -1,0 +1,132 @@
+"""What happens around the training steps: curves, checkpoints, progress, the clock."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from tqdm import tqdm
+
+from sorter.io.workfolder import write_text_whole
+
+log = logging.getLogger(__name__)
+
+
+class Curves(lightning.Callback):
+    """Mean of each figure over every epoch (a fixed number of steps), kept in the checkpoint and written as CSV."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+        """Add the step's figures."""
+        self._steps += 1
+        for name, value in module.metrics.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """One row more."""
+        means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
+        self.rows.append({"step": int(module.step_count), **means})
+        self._sums, self._steps = {}, 0
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text_whole(self.path, text.getvalue())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Rows of the training that is gone on with."""
+        self.rows = list(state_dict["rows"])
+
+
+class Checkpoint(lightning.Callback):
+    """Save the whole training after an epoch, at most every ``every_s`` seconds; whole or absent.
+
+    Must come after the callbacks whose state it is to save.
+    """
+
+    def __init__(self, path: Path, every_s: float) -> None:
+        self.path, self.every_s = path, every_s
+        self._last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Save if it is time."""
+        if time.monotonic() - self._last < self.every_s:
+            return
+        partial = self.path.with_suffix(".partial")
+        trainer.save_checkpoint(partial)
+        os.replace(partial, self.path)
+        self._last = time.monotonic()
+
+
+class Clock(lightning.Callback):
+    """Stop at the end of the epoch after ``minutes`` of training, those before an interruption counted; 0 never stops."""
+
+    def __init__(self, minutes: float) -> None:
+        self.minutes = minutes
+        self.seconds = 0.0
+        self._last = 0.0
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Start the clock."""
+        self._last = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Read the clock."""
+        now = time.monotonic()
+        self.seconds, self._last = self.seconds + now - self._last, now
+        if self.minutes and self.seconds >= 60 * self.minutes:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds spent."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Seconds spent before."""
+        self.seconds = float(state_dict["seconds"])
+
+
+class Progress(lightning.Callback):
+    """A bar on a terminal, else a log line every quarter of the way."""
+
+    def __init__(self, name: str, total_steps: int) -> None:
+        self.name, self.total = name, total_steps
+        self._bar: tqdm | None = None
+
+    def on_train_start(self, trainer: Any, module: Any) -> None:
+        """Show the bar."""
+        quiet = not sys.stderr.isatty() or not log.isEnabledFor(logging.INFO)
+        self._bar = tqdm(
+            total=self.total, initial=int(module.step_count), desc=f"train {self.name}", unit="step", disable=quiet
+        )
+
+    def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
+        """Move on."""
+        done, before = int(module.step_count), self._bar.n if self._bar is not None else 0
+        loss = float(module.metrics["loss"])
+        if self._bar is not None and not self._bar.disable:
+            self._bar.set_postfix(loss=f"{loss:.3g}")
+            self._bar.update(done - before)
+        elif done * 4 // self.total > (done - trainer.num_training_batches) * 4 // self.total:
+            log.info("train %s: step %d of %d, loss %.4g", self.name, done, self.total, loss)
+
+    def on_train_end(self, trainer: Any, module: Any) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,63 @@
+"""How a training is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sorter.core.config import require
+
+KINDS = ("contrastive", "factorvae")
+KEEPS = ("orientation", "size")
+DEFAULT_STEPS = {"contrastive": 600, "factorvae": 900}
+DEFAULT_RATE = {"contrastive": 2e-3, "factorvae": 1e-3}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `shotsort train`; 0 means the model's own default.
+
+    model: "contrastive" or "factorvae". steps: weight updates. minutes: stop after that long (0: when the steps are done;
+    a training that time cut short is not repeatable). batch: frames per update. keep: differences that count ("orientation",
+    "size", "orientation+size"), "" for shape alone. temperature: of NT-Xent. gamma: weight of the total correlation.
+    sigma: noise of the reconstruction, in units of the logarithmic picture. memory_mb: for cached polar pictures.
+    device: "auto", "cpu", "cuda".
+    """
+
+    model: str = "contrastive"
+    steps: int = 0
+    minutes: float = 0.0
+    batch: int = 256
+    learning_rate: float = 0.0
+    keep: str = ""
+    n_radii: int = 32
+    n_angles: int = 64
+    n_latents: int = 16
+    discriminator_layers: int = 4
+    discriminator_width: int = 256
+    temperature: float = 0.2
+    gamma: float = 6.4
+    sigma: float = 1.0
+    memory_mb: float = 400.0
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.model in KINDS, f"--model {self.model}: choose one of {', '.join(KINDS)}")
+        wrong = [word for word in self.keep.split("+") if word and word not in KEEPS]
+        require(not wrong, f"--keep {self.keep}: choose from {', '.join(KEEPS)} (several: orientation+size)")
+        require(self.steps >= 0 and self.minutes >= 0, "--steps and --minutes must not be negative")
+        require(self.batch >= 8, f"--batch {self.batch}: need at least 8 frames per update")
+        require(self.temperature > 0 and self.sigma > 0, "temperature and sigma must be positive")
+        require(self.gamma >= 0, f"--gamma {self.gamma}: must not be negative")
+        require(self.n_latents >= 2, f"--latents {self.n_latents}: need at least 2")
+        require(self.n_radii % 8 == 0 and self.n_angles % 8 == 0, "n_radii and n_angles must be multiples of 8")
+
+    @property
+    def total_steps(self) -> int:
+        """Weight updates of the whole training."""
+        return self.steps or DEFAULT_STEPS[self.model]
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The differences that count."""
+        return frozenset(word for word in self.keep.split("+") if word)

@@ -1,0 +1,1 @@
+"""Random copies of a frame that keep its physics."""
