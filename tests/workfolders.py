@@ -15,7 +15,7 @@ from sorter.core.geometry import Geometry
 from sorter.core.hits import Hits
 from sorter.core.identity import frame_ids
 from sorter.io.workfolder import WorkFolder
-from sorter.io.zarr_store import Source, StoreInfo, encode_text
+from sorter.io.zarr_store import TEXT, Source, StoreInfo, encode_text
 
 SIDE_PX = 32
 BLANK = "blank"
@@ -34,7 +34,9 @@ def make_frames(kind: NDArray[np.int64], photons: NDArray, rng: np.random.Genera
     radius, azimuth = np.hypot(y - 15.5, x - 15.5), np.arctan2(y - 15.5, x - 15.5)
     frames = np.empty((len(kind), SIDE_PX, SIDE_PX), np.uint16)
     for i, k in enumerate(kind):
-        rings = np.cos(np.pi * radius / (3 + k)) ** 2 * (1 + 0.8 * np.cos((k + 2) * (azimuth + rng.uniform(0, 2 * np.pi))))
+        rings = np.cos(np.pi * radius / (3 + k)) ** 2 * (
+            1 + 0.8 * np.cos((k + 2) * (azimuth + rng.uniform(0, 2 * np.pi)))
+        )
         shape = rings * np.exp(-radius / 6) * (k >= 0)
         shape *= photons[i] / max((shape * ~bad_pixels()).sum(), 1e-12)
         frames[i] = rng.poisson(shape + 0.02)
@@ -65,7 +67,9 @@ def make_work_folder(
     frames = make_frames(kind, photons, rng)
     names = np.array([*classes, BLANK])[kind]
     work = WorkFolder.create(folder / "work")
-    ids = _write_frames(work, folder, frames, n_sources, {"class": names, "hit": kind >= 0, "photons": photons} if truth else {})
+    ids = _write_frames(
+        work, folder, frames, n_sources, {"class": names, "hit": kind >= 0, "photons": photons} if truth else {}
+    )
     measured = (frames * ~bad_pixels()).sum((1, 2), dtype=float)
     work.write_hits(Hits(ids, measured, np.log10(measured + 1).astype(np.float32), kind >= 0, 2.0, {"rule": "made"}))
     if results:
@@ -83,7 +87,13 @@ def _write_frames(work, folder, frames, n_sources, truth) -> NDArray[np.uint64]:
         ids[part] = frame_ids(path.name, "/entry_1/data_1/data", np.arange(len(part)))
         sources.append(
             Source(
-                str(path), "/entry_1/data_1/data", path.name, len(part), path.stat().st_size, str(path.resolve()), "hdf5"
+                str(path),
+                "/entry_1/data_1/data",
+                path.name,
+                len(part),
+                path.stat().st_size,
+                str(path.resolve()),
+                "hdf5",
             )
         )
     group = zarr.open_group(work.frames_path, mode="w", zarr_format=3)
@@ -98,10 +108,10 @@ def _write_frames(work, folder, frames, n_sources, truth) -> NDArray[np.uint64]:
         "columns/pulse_energy_uj": np.linspace(1, 2, n),
     }
     for name, values in {**columns, **{f"truth/{k}": v for k, v in truth.items()}}.items():
-        codes, words = encode_text(values) if values.dtype.kind == "U" else (values, None)
-        array = group.create_array(name, data=codes)
-        if words is not None:
-            array.attrs["categories"] = words
+        text = values.dtype.kind == "U"
+        array = group.create_array(name, data=encode_text(values) if text else values)
+        if text:
+            array.attrs[TEXT] = "utf-8"
     group.attrs["shotsort"] = StoreInfo("photon", GEOMETRY, n, 1, tuple(sources)).to_dict()
     return ids
 
@@ -128,4 +138,6 @@ def _write_results(work, ids, kind, n_classes, rng) -> None:
     labels = np.where(np.arange(len(ids)) % 20 == 19, -1, assigned).astype(np.int32)
     medoids = np.array([ids[labels == c][0] for c in range(n_classes)], np.uint64)
     strength = np.where(labels < 0, 0, rng.uniform(0.2, 1, len(ids))).astype(np.float32)
-    work.write_clustering(Clustering("density", ids, labels, strength, assigned, medoids, meta={"embedding": "contrastive"}))
+    work.write_clustering(
+        Clustering("density", ids, labels, strength, assigned, medoids, meta={"embedding": "contrastive"})
+    )

@@ -70,7 +70,9 @@ class WorkFolder:
         except FileExistsError:
             raise WorkFolderError(f"{path}: is a file; give a folder") from None
         except OSError as error:
-            raise WorkFolderError(f"{path}: cannot be made ({error.strerror}); choose a folder you can write to") from error
+            raise WorkFolderError(
+                f"{path}: cannot be made ({error.strerror}); choose a folder you can write to"
+            ) from error
         strangers = [p.name for p in folder.path.iterdir() if not p.name.startswith(".")]
         if strangers:
             raise WorkFolderError(f"{path}: holds other files ({strangers[0]}, ...); give an empty or new folder")
@@ -85,9 +87,11 @@ class WorkFolder:
     def lock(self, stage: str) -> Iterator[None]:
         """Hold the folder for writing; raises WorkFolderError that says who holds it. Freed when the process ends."""
         try:
-            handle = open(self.path / ".lock", "a+")
+            handle = (self.path / ".lock").open("a+")
         except OSError as error:
-            raise WorkFolderError(f"{self.path}: cannot be written to ({error.strerror}); copy it or choose another") from error
+            raise WorkFolderError(
+                f"{self.path}: cannot be written to ({error.strerror}); copy it or choose another"
+            ) from error
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +138,7 @@ class WorkFolder:
     # -- results ---------------------------------------------------------------------------------------------------------
     def write_hits(self, hits: Hits) -> None:
         """Store which frames are hits."""
-        arrays = {k: getattr(hits, k) for k in ("frame_id", "photons", "score", "is_hit")}
+        arrays: dict[str, NDArray] = {k: getattr(hits, k) for k in ("frame_id", "photons", "score", "is_hit")}
         finite = hits.threshold if np.isfinite(hits.threshold) else None
         self._write("hits", "default", arrays, {"threshold": finite, "meta": hits.meta})
 
@@ -146,7 +150,7 @@ class WorkFolder:
 
     def write_embedding(self, embedding: Embedding) -> None:
         """Store an embedding under its name."""
-        arrays = {"frame_id": embedding.frame_id, "vectors": embedding.vectors}
+        arrays: dict[str, NDArray] = {"frame_id": embedding.frame_id, "vectors": embedding.vectors}
         self._write("embeddings", embedding.name, arrays, {"meta": embedding.meta})
 
     def read_embedding(self, name: str) -> Embedding:
@@ -165,7 +169,8 @@ class WorkFolder:
 
     def write_clustering(self, clustering: Clustering) -> None:
         """Store a clustering under its name."""
-        arrays = {k: getattr(clustering, k) for k in ("frame_id", "labels", "strength", "assigned", "medoids")}
+        names = ("frame_id", "labels", "strength", "assigned", "medoids")
+        arrays: dict[str, NDArray] = {name: getattr(clustering, name) for name in names}
         arrays |= {f"tree_{k}": clustering.tree[k] for k in TREE_DTYPE.names or ()}
         self._write("clusters", clustering.name, arrays, {"meta": clustering.meta})
 
@@ -211,7 +216,9 @@ class WorkFolder:
         group = zarr.open_group(path, mode="r")
         attrs: dict[str, Any] = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
         if attrs["schema_version"] > SCHEMA_VERSION:
-            raise WorkFolderError(f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort")
+            raise WorkFolderError(
+                f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort"
+            )
         return {key: np.asarray(array[:]) for key, array in group.arrays()}, attrs
 
     # -- manifests -------------------------------------------------------------------------------------------------------
@@ -231,7 +238,9 @@ class WorkFolder:
         return [json.loads(p.read_text()) for p in paths]
 
     @contextmanager
-    def stage(self, name: str, config: dict[str, Any], seed: int | None, inputs: dict[str, Any]) -> Iterator[StageRecord]:
+    def stage(
+        self, name: str, config: dict[str, Any], seed: int | None, inputs: dict[str, Any]
+    ) -> Iterator[StageRecord]:
         """Hold the folder while stage ``name`` runs and write its manifest when it ended well.
 
         The stage fills ``outputs`` and ``metrics`` of the record that this yields.

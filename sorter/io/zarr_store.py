@@ -6,11 +6,12 @@ Layout of the group (attribute ``shotsort`` of the root holds the rest, see `Sto
     frame_id      (capacity,) uint64
     source_file   (capacity,) int32    place in StoreInfo.sources
     source_index  (capacity,) int64    counts from 0 within its source file
-    columns/NAME  (capacity, ...)      machine data; text is stored as codes, attribute ``categories``
+    columns/NAME  (capacity, ...)      machine data; text as UTF-8 bytes (capacity, n), attribute ``text``
     truth/NAME    (capacity, ...)      only where the frames were simulated
     mask          (ny, nx) bool        True = bad
     good_fraction (ny, nx) float32     share of recorded pixels behind each stored one that are good
     mask_recorded (ny', nx') uint32    CXI bits at the recorded resolution
+    bad_count     (ny', nx') uint32    frames in which a recorded pixel was NaN, infinite or masked
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Source:
-    """One recorded file (or run directory) that frames came from. path: as it was given."""
+    """One recorded file (or run directory) that frames came from. path: as it was given; n_frames: stored of it so far, the
+    first ones; fingerprint: hash of its first frame, by which a moved file is told from another one of the same name."""
 
     path: str
     dataset: str
@@ -42,11 +44,12 @@ class Source:
     size_bytes: int | None = None
     absolute_path: str = ""
     reader: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What the root attribute of a frame store holds."""
+    """What the root attribute of a frame store holds. complete: False while frames are being added (or that was interrupted)."""
 
     unit: Unit
     geometry: Geometry
@@ -54,6 +57,7 @@ class StoreInfo:
     binning: int = 1
     sources: tuple[Source, ...] = ()
     ingest: dict[str, Any] = field(default_factory=dict)
+    complete: bool = True
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,10 +78,30 @@ class StoreInfo:
         return cls(**values)
 
 
-def encode_text(values: NDArray) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes (N,) int32 and the words they stand for."""
-    words, codes = np.unique(np.asarray(values, dtype=str), return_inverse=True)
-    return codes.astype(np.int32), [str(w) for w in words]
+#: Attribute of an array that holds text as UTF-8 bytes, (N, longest) uint8, filled up with zeros.
+TEXT = "text"
+
+
+def encode_text(values: NDArray) -> NDArray[np.uint8]:
+    """Text (N,) as UTF-8 bytes (N, longest) uint8, filled up with zeros."""
+    coded = np.char.encode(np.asarray(values, dtype=str), "utf-8") if len(values) else np.empty(0, "S1")
+    width = max(1, coded.dtype.itemsize)
+    return np.frombuffer(coded.astype(f"S{width}").tobytes(), np.uint8).reshape(len(values), width)
+
+
+def decode_text(values: NDArray[np.uint8]) -> NDArray:
+    """Inverse of `encode_text`."""
+    rows = np.ascontiguousarray(values, np.uint8)
+    return np.char.decode(rows.view(f"S{rows.shape[1]}")[:, 0], "utf-8") if len(rows) else np.empty(0, "U1")
+
+
+def read_info(group: zarr.Group, where: str) -> StoreInfo:
+    """The info of a store. Raises WorkFolderError where the group is no frame store or of a newer schema."""
+    try:
+        raw: dict[str, Any] = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
+    except KeyError:
+        raise WorkFolderError(f"{where}: not a frame store of shotsort; run 'shotsort ingest' first") from None
+    return StoreInfo.from_dict(raw, where)
 
 
 class ZarrFrameStore:
@@ -90,11 +114,7 @@ class ZarrFrameStore:
         self.path = Path(path)
         self._rows = rows
         group = self._open()
-        try:
-            raw = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
-        except KeyError:
-            raise WorkFolderError(f"{self.path}: not a frame store of shotsort; run 'shotsort ingest' first") from None
-        self.info = StoreInfo.from_dict(raw, str(self.path))
+        self.info = read_info(group, str(self.path))
         self._all_ids = np.asarray(group["frame_id"][: self.info.n_valid], np.uint64)  # type: ignore[index]
         self.frame_ids = self._all_ids if rows is None else self._all_ids[rows]
         frames = group["frames"]
@@ -125,6 +145,11 @@ class ZarrFrameStore:
         return np.asarray(self._open()["mask_recorded"][:], np.uint32)  # type: ignore[index]
 
     @property
+    def bad_count(self) -> NDArray[np.uint32]:
+        """Number of frames in which each recorded pixel was not finite, or bad in the frame's own mask."""
+        return np.asarray(self._open()["bad_count"][:], np.uint32)  # type: ignore[index]
+
+    @property
     def columns(self) -> Mapping[str, NDArray]:
         """Per-frame machine data, name -> (N, ...)."""
         return self._table("columns")
@@ -148,8 +173,7 @@ class ZarrFrameStore:
         array = self._open()[name]
         values = np.asarray(array[: self.info.n_valid])  # type: ignore[index]
         values = values if self._rows is None else values[self._rows]
-        words = array.attrs.get("categories")
-        return values if words is None else np.asarray(words, dtype=str)[values]  # type: ignore[arg-type]
+        return values if array.attrs.get(TEXT) is None else decode_text(values)
 
     def _table(self, name: str) -> dict[str, NDArray]:
         group = self._open()

@@ -1,0 +1,203 @@
+"""Appends frames to the frame store of a work folder.
+
+Shards are written whole, each file under a temporary name that is then renamed (zarr's local store). Rows count only from
+the moment that ``n_valid`` of the root attribute says so, and that is written last: a process that is killed leaves the
+rows of its last commit, and the next one goes on behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from sorter.core.errors import InputError
+from sorter.io.whole import whole_folder, writing
+from sorter.io.zarr_store import TEXT, Source, StoreInfo, encode_text, read_info
+
+CHUNK_BYTES = 2 << 20
+CHUNKS_PER_SHARD = 16
+SHARDS_PER_COMMIT = 8
+_TABLE_ROWS = 65536
+_TEXT_BYTES = 64
+
+
+@dataclass(frozen=True)
+class FrameBlock:
+    """Frames of one source: frames (n, ny, nx); frame_id (n,); place of the source; index of the first frame in it; columns and
+    truth: name -> (n, ...) numbers or text."""
+
+    frames: NDArray
+    frame_id: NDArray[np.uint64]
+    source: int
+    first_index: int
+    columns: Mapping[str, NDArray]
+    truth: Mapping[str, NDArray]
+
+
+def block_frames(shape_px: tuple[int, int], dtype: np.dtype) -> int:
+    """Frames per chunk: a power of two that makes chunks of about 2 MB, at most 1024."""
+    fit = CHUNK_BYTES // max(1, int(np.prod(shape_px)) * np.dtype(dtype).itemsize)
+    return int(2 ** np.floor(np.log2(min(1024, max(1, fit)))))
+
+
+def create_store(path: Path, info: StoreInfo, dtype: np.dtype, arrays: Mapping[str, NDArray]) -> None:
+    """A frame store without frames at ``path``; ``arrays``: mask, good_fraction, mask_recorded. Raises WorkFolderError."""
+    ny, nx = info.geometry.shape_px
+    n = block_frames((ny, nx), dtype)
+    with whole_folder(path) as partial:
+        group = zarr.open_group(partial, mode="w", zarr_format=3)
+        group.create_array(
+            "frames", shape=(0, ny, nx), dtype=dtype, chunks=(n, ny, nx), shards=(n * CHUNKS_PER_SHARD, ny, nx),
+            compressors=BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),
+        )  # fmt: skip
+        for name, kind in (("frame_id", np.uint64), ("source_file", np.int32), ("source_index", np.int64)):
+            group.create_array(name, shape=(0,), dtype=kind, chunks=(_TABLE_ROWS,))
+        for name in ("columns", "truth"):
+            group.create_group(name)
+        for name, values in arrays.items():
+            group.create_array(name, data=values)
+        group.attrs["shotsort"] = info.to_dict()
+
+
+class FrameWriter:
+    """One writer of the store at ``path`` (the work folder's lock sees to that). Raises WorkFolderError where it cannot write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._group = zarr.open_group(path, mode="r+")
+        self.info = read_info(self._group, str(path))
+        frames: Any = self._group["frames"]
+        self._frames, self._shard = frames, int(frames.shards[0])
+        self._n = self.info.n_valid
+        self._sources = list(self.info.sources)
+        self._held: list[NDArray] = []
+        self._table: list[FrameBlock] = []
+
+    @property
+    def n_frames(self) -> int:
+        """Frames appended so far, committed or not."""
+        return self._n
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Sources with the number of frames appended of each."""
+        return tuple(self._sources)
+
+    def source(self, source: Source) -> int:
+        """Place of a source, new or known by (run_id, dataset); a known one that has moved gets its present path."""
+        for place, known in enumerate(self._sources):
+            if (known.run_id, known.dataset) == (source.run_id, source.dataset):
+                self._sources[place] = replace(source, n_frames=known.n_frames)
+                return place
+        self._sources.append(replace(source, n_frames=0))
+        return len(self._sources) - 1
+
+    def reserve(self, n: int) -> None:
+        """Make room for ``n`` more frames."""
+        capacity = max(self._n + n, self._frames.shape[0])
+        with writing(self.path):
+            self._frames.resize((capacity, *self._frames.shape[1:]))
+
+    def append(self, block: FrameBlock) -> None:
+        """Add frames; they count from the next `commit` on, which comes by itself every few shards."""
+        known = self._sources[block.source]
+        if block.first_index != known.n_frames:
+            raise InputError(
+                f"{known.path}: frame {block.first_index} comes after {known.n_frames} frames of this source"
+            )
+        self._sources[block.source] = replace(known, n_frames=known.n_frames + len(block.frames))
+        self._held.append(np.asarray(block.frames, self._frames.dtype))
+        self._table.append(replace(block, frames=block.frames[:, :0, :0]))
+        self._n += len(block.frames)
+        self._write_shards()
+        if self._n - self.info.n_valid >= SHARDS_PER_COMMIT * self._shard:
+            self.commit()
+
+    def _write_shards(self, all_of_them: bool = False) -> None:
+        held = sum(map(len, self._held))
+        first = self._n - held
+        last = self._n if all_of_them else self._n - self._n % self._shard
+        if last <= first:
+            return
+        frames = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
+        with writing(self.path):
+            for start in range(first - first % self._shard, last, self._shard):
+                a, b = max(start, first), min(start + self._shard, last)
+                self._frames[a:b] = frames[a - first : b - first]
+        self._held = [frames[last - first :]] if last < self._n else []
+
+    def commit(self, **changes: Any) -> None:
+        """Write everything that is held and let it count; ``changes`` go into the store's `StoreInfo`."""
+        self._write_shards(all_of_them=True)
+        with writing(self.path):
+            self._write_table()
+            self.info = replace(self.info, n_valid=self._n, sources=tuple(self._sources), **changes)
+            self._group.attrs["shotsort"] = self.info.to_dict()
+
+    def write_arrays(self, arrays: Mapping[str, NDArray]) -> None:
+        """Replace mask, good_fraction or mask_recorded."""
+        with writing(self.path):
+            for name, values in arrays.items():
+                array: Any = self._group[name]
+                array[:] = values
+
+    def _write_table(self) -> None:
+        if not self._table:
+            return
+        first = self.info.n_valid
+        counts = [len(b.frame_id) for b in self._table]
+        self._rows("frame_id", first, np.concatenate([b.frame_id for b in self._table]))
+        self._rows("source_file", first, np.repeat([b.source for b in self._table], counts).astype(np.int32))
+        index = [np.arange(b.first_index, b.first_index + n, dtype=np.int64) for b, n in zip(self._table, counts)]
+        self._rows("source_index", first, np.concatenate(index))
+        for kind in ("columns", "truth"):
+            start = first
+            for block, n in zip(self._table, counts):
+                for name, values in getattr(block, kind).items():
+                    self._rows(f"{kind}/{name}", start, np.asarray(values))
+                start += n
+        for kind in ("columns", "truth"):
+            for _, array in self._group[kind].arrays():  # type: ignore[union-attr]
+                if array.shape[0] < self._n:  # a source without this column: fill value
+                    array.resize((self._n, *array.shape[1:]))
+        self._table = []
+
+    def _rows(self, name: str, first: int, values: NDArray) -> None:
+        """Write rows from ``first`` on; the array grows, and is made where there is none."""
+        text = values.dtype.kind in "US"
+        values = encode_text(values) if text else values
+        if name not in self._group:
+            self._make(name, values, text)
+        array: Any = self._group[name]
+        if text != (array.attrs.get(TEXT) is not None) or values.ndim != array.ndim:
+            raise InputError(
+                f"column {name}: is of another kind than in the files ingested before; give a new work folder"
+            )
+        width = np.maximum(values.shape[1:], array.shape[1:]) if text else array.shape[1:]
+        if not text and values.shape[1:] != array.shape[1:]:
+            raise InputError(
+                f"column {name}: rows of {values.shape[1:]}, before {array.shape[1:]}; give a new work folder"
+            )
+        array.resize((max(array.shape[0], first + len(values)), *(int(w) for w in width)))
+        rows = slice(first, first + len(values))
+        if text:
+            padded = np.zeros((len(values), array.shape[1]), np.uint8)
+            padded[:, : values.shape[1]] = values
+            values = padded
+        array[rows] = values
+
+    def _make(self, name: str, values: NDArray, text: bool) -> None:
+        chunks = (_TABLE_ROWS, _TEXT_BYTES) if text else (_TABLE_ROWS, *(max(1, n) for n in values.shape[1:]))
+        fill = np.nan if values.dtype.kind == "f" else 0
+        array = self._group.create_array(
+            name, shape=(0, *values.shape[1:]), dtype=values.dtype, chunks=chunks, fill_value=fill
+        )
+        if text:
+            array.attrs[TEXT] = "utf-8"

@@ -1,0 +1,122 @@
+"""Find the frames that hold a particle."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.config import config_to_dict, require
+from sorter.core.errors import MissingResultError
+from sorter.core.frames import FrameStore
+from sorter.core.hits import Hits
+from sorter.io.progress import Progress
+from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import ZarrFrameStore
+from sorter.preprocess.hits import SAMPLE_FRAMES, Background, estimate_background
+from sorter.preprocess.threshold import ThresholdFit, find_threshold, histogram
+
+log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 32 << 20
+_SAMPLE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class HitsConfig:
+    """hits: "auto" finds the threshold, "all" takes every frame, a number is a threshold on the score."""
+
+    hits: str | float = "auto"
+
+    def __post_init__(self) -> None:
+        if self.hits not in ("auto", "all"):
+            try:
+                object.__setattr__(self, "hits", float(self.hits))
+            except ValueError:
+                require(False, f"hits '{self.hits}': give auto, all, or a number (a threshold on the score)")
+            require(np.isfinite(self.hits), f"hits {self.hits}: the threshold must be finite")  # type: ignore[arg-type]
+
+
+def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, force: bool = False) -> Hits:
+    """Score all frames of a work folder against the run's own background and say which are hits; stores and returns them.
+
+    Called again with the same frames and config it returns what is there, unless ``force``. `Hits.meta` holds the config,
+    ``fit`` (threshold, populations, a statement for a person, the blanks' peak) and ``histogram`` (edges, counts) of the score.
+    Raises WorkFolderError before anything was ingested, MissingResultError where an ingest was interrupted.
+    """
+    config = config or HitsConfig()
+    folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    store = folder.frames()
+    if not store.info.complete:
+        raise MissingResultError(
+            f"{folder.path}: ingest was interrupted after {len(store)} frames; call it again first"
+        )
+    inputs = {"frames": len(store), "mask_sha256": hashlib.sha256(store.bad_pixels.tobytes()).hexdigest()[:16]}
+    if not force and "default" in folder.result_names("hits"):
+        known = folder.read_hits()
+        if known.meta.get("inputs") == inputs and known.meta.get("config") == config_to_dict(config):
+            log.info("hits: up to date, %d of %d frames", known.is_hit.sum(), len(known.frame_id))
+            return known
+    with folder.stage("hits", config_to_dict(config), None, inputs) as record:
+        hits = _find(store, config, inputs)
+        folder.write_hits(hits)
+        record.outputs.update(hits=int(hits.is_hit.sum()), frames=len(hits.frame_id), **hits.meta["fit"])
+        record.metrics["hits/hit_share"] = float(hits.is_hit.mean()) if len(hits.is_hit) else None
+    log.info("hits: %s", hits.meta["fit"]["statement"])
+    return hits
+
+
+def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> Hits:
+    background = estimate_background(_sample(store), store.bad_pixels, store.unit)
+    photons, score = _score_all(store, background)
+    fit = _decide(config, score, photons, len(background.mean))
+    meta = {
+        "config": config_to_dict(config),
+        "inputs": inputs,
+        "rule": "log10 of chi2 per tile against the run's own background",
+        "fit": fit.to_dict(),
+        "histogram": histogram(score),
+    }
+    return Hits(store.frame_ids, photons, score, score > fit.threshold, fit.threshold, meta)
+
+
+def _decide(config: HitsConfig, score: NDArray, photons: NDArray, n_tiles: int) -> ThresholdFit:
+    if config.hits == "all":
+        return ThresholdFit(-np.inf, "not looked for", f"all {len(score)} frames are taken as hits, as asked")
+    if config.hits == "auto":
+        return find_threshold(score, photons, n_tiles)
+    above = int((score > float(config.hits)).sum())
+    text = f"{above} of {len(score)} frames are above the given threshold {config.hits:g}"
+    return ThresholdFit(float(config.hits), "not looked for", text)
+
+
+def _sample(store: FrameStore) -> NDArray:
+    """Frames of runs of 16, spread evenly over the run: a few thousand, as many as fit into memory."""
+    ids = store.frame_ids
+    each = int(np.prod(store.shape_px)) * store.dtype.itemsize
+    wanted = int(np.clip(_SAMPLE_BYTES // each, 64, SAMPLE_FRAMES))
+    if len(ids) <= wanted:
+        return store.read(ids)
+    starts = np.linspace(0, len(ids) - 16, wanted // 16).astype(np.int64)
+    rows = np.unique((starts[:, None] + np.arange(16)).ravel())
+    return store.read(ids[rows])
+
+
+def _score_all(store: FrameStore, background: Background) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    n = len(store.frame_ids)
+    photons, score = np.empty(n, np.float64), np.empty(n, np.float32)
+    block = max(1, _BLOCK_BYTES // (int(np.prod(store.shape_px)) * 8))
+    done = 0
+    with Progress("hits", n, "frames") as bar:
+        for ids, frames in store.chunks(block):
+            sums = background.tiles.sums(frames)
+            rows = slice(done, done + len(ids))
+            photons[rows], score[rows] = sums.sum(1), background.score(sums)
+            done += len(ids)
+            bar.update(len(ids))
+    return photons, score

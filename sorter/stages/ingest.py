@@ -1,0 +1,200 @@
+"""Read recorded files into the frame store of a work folder; called again, it adds what is new."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.config import config_from_dict, config_to_dict, require
+from sorter.core.errors import InputError
+from sorter.core.frames import UNITS
+from sorter.core.identity import frame_ids
+from sorter.io.adapters import adapter
+from sorter.io.masks import CONVENTIONS
+from sorter.io.progress import Progress
+from sorter.io.recording import Reader, ReadOptions
+from sorter.io.survey import Surveyed, survey
+from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import StoreInfo, ZarrFrameStore
+from sorter.io.zarr_writer import FrameBlock, FrameWriter, create_store
+from sorter.preprocess.calibration import COMMON_MODES
+from sorter.stages.conditioning import Conditioner, make_conditioner
+
+log = logging.getLogger(__name__)
+
+_READ_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class IngestConfig:
+    """What the files do not say. None: take it from the file, or from the work folder when it has frames already.
+
+    dataset: path of the frames in HDF5 files; mask: file of an extra mask (its bad pixels are added), FILE or FILE:/DATASET;
+    mask_convention: of all masks, one of masks.CONVENTIONS; center_px: beam centre (y, x) in recorded pixels; distance_m,
+    pixel_size_m, wavelength_m; dark: file or number, ADU; gain: file or number, ADU per photon; common_mode: one of
+    calibration.COMMON_MODES; unit: one of frames.UNITS; bin: whole number, None: as much as brings the long side to <= 256.
+    """
+
+    dataset: str | None = None
+    mask: str | None = None
+    mask_convention: str | None = None
+    center_px: tuple[float, float] | None = None
+    distance_m: float | None = None
+    pixel_size_m: float | None = None
+    wavelength_m: float | None = None
+    dark: str | None = None
+    gain: str | None = None
+    common_mode: str | None = None
+    unit: str | None = None
+    bin: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.center_px is not None:
+            object.__setattr__(self, "center_px", tuple(float(c) for c in self.center_px))
+            require(len(self.center_px) == 2, f"center {self.center_px}: give two numbers, Y,X in pixels")
+        require(self.bin is None or self.bin >= 1, f"bin {self.bin}: must be a whole number, 1 or more")
+        require(self.unit in (None, *UNITS), f"unit '{self.unit}': not known; use one of {', '.join(UNITS)}")
+        known = (None, *CONVENTIONS)
+        require(
+            self.mask_convention in known,
+            f"mask convention '{self.mask_convention}': use one of {', '.join(CONVENTIONS)}",
+        )
+        modes = f"use one of {', '.join(COMMON_MODES)}"
+        require(self.common_mode in (None, *COMMON_MODES), f"common mode '{self.common_mode}': not known; {modes}")
+
+    def over(self, stored: IngestConfig) -> IngestConfig:
+        """This config, with what it leaves open taken from the ``stored`` one."""
+        return replace(stored, **{f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None})
+
+
+#: What cannot change once frames are stored, because the stored values depend on it.
+_FIXED = ("dark", "gain", "common_mode", "unit", "bin")
+
+
+def ingest(
+    sources: str | Path | Sequence[str | Path], work: str | Path | WorkFolder, config: IngestConfig | None = None
+) -> ZarrFrameStore:
+    """Ingest recorded files (or folders of images, or run directories) into a work folder, made where there is none.
+
+    Frames that are there already are not read again, so a call that was interrupted goes on, and one with more files (or longer
+    ones) adds what is new. Raises InputError for files that cannot be read as frames of one run, WorkFolderError where the
+    folder cannot be written.
+    """
+    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    require(bool(given), "no files given; name at least one recorded file")
+    config = config or IngestConfig()
+    path = work.path if isinstance(work, WorkFolder) else Path(work)
+    stored = _stored_frames(path)
+    if stored is not None:
+        config = _merge(config, stored.info, path)
+    surveyed = survey(given, ReadOptions(config.dataset, config.mask_convention))
+    conditioner = make_conditioner(surveyed, config, stored)
+    new = _new_frames(surveyed, stored)
+    if stored is not None and stored.info.complete and new == 0 and stored.info.ingest["config"] == _plain(config):
+        log.info("ingest: up to date, %d frames", len(stored))
+        return stored
+    folder = WorkFolder.create(path)
+    with folder.stage("ingest", config_to_dict(config), None, {"sources": [str(p) for p in given]}) as record:
+        writer = _open_writer(folder, conditioner, config, stored)
+        _append_all(writer, surveyed, conditioner, new)
+        _finish(writer, conditioner, config)
+        store = folder.frames()
+        record.outputs.update(frames=len(store), new_frames=new, shape_px=list(store.shape_px))
+    log.info("ingest: %d new frames, %d in all, in %s", new, len(store), folder.frames_path)
+    return store
+
+
+def _plain(config: IngestConfig) -> dict[str, Any]:
+    values = config_to_dict(config)
+    return values | {"center_px": None if config.center_px is None else list(config.center_px)}
+
+
+def _stored_frames(path: Path) -> ZarrFrameStore | None:
+    """What the work folder holds already; None where there are no frames yet."""
+    if not (path / "shotsort.json").exists():
+        return None
+    folder = WorkFolder.open(path)
+    store = folder.frames() if folder.frames_path.exists() else None
+    return store if store is not None and len(store) else None
+
+
+def _merge(config: IngestConfig, stored: StoreInfo, path: Path) -> IngestConfig:
+    before = config_from_dict(IngestConfig, dict(stored.ingest["config"]))
+    merged = config.over(before)
+    for name in _FIXED:
+        old, new = getattr(before, name), getattr(merged, name)
+        held = {"bin": stored.binning, "unit": stored.unit}.get(name, old)
+        if old != new and new != held:
+            raise InputError(f"{path}: its frames were ingested with {name} {held}, not {new}; give a new work folder")
+    return merged
+
+
+def _new_frames(surveyed: list[Surveyed], stored: ZarrFrameStore | None) -> int:
+    known = {(s.run_id, s.dataset): s for s in (stored.info.sources if stored else ())}
+    new = 0
+    for found in surveyed:
+        source = found.source
+        before = known.get((source.run_id, source.dataset))
+        if before is not None and before.fingerprint != source.fingerprint:
+            raise InputError(
+                f"{source.path}: has the name of {before.absolute_path}, which is in the work folder, and other frames;"
+                " rename it, or give a new work folder"
+            )
+        new += max(0, source.n_frames - (before.n_frames if before else 0))
+    return new
+
+
+def _open_writer(
+    folder: WorkFolder, conditioner: Conditioner, config: IngestConfig, stored: ZarrFrameStore | None
+) -> FrameWriter:
+    if stored is None:
+        info = StoreInfo(
+            conditioner.unit, conditioner.geometry, 0, conditioner.factor, (), {"config": _plain(config)}, False
+        )
+        create_store(folder.frames_path, info, conditioner.dtype, conditioner.mask_arrays())
+    writer = FrameWriter(folder.frames_path)
+    writer.commit(complete=False)
+    return writer
+
+
+def _append_all(writer: FrameWriter, surveyed: list[Surveyed], conditioner: Conditioner, new: int) -> None:
+    writer.reserve(new)
+    with Progress("ingest", new, "frames") as bar:
+        for found in surveyed:
+            place = writer.source(found.source)
+            first, last = writer.sources[place].n_frames, found.source.n_frames
+            if first >= last:
+                continue
+            with adapter(found.source.reader)(found.source.path, found.options) as reader:
+                for start, stop in _ranges(reader, first, last):
+                    writer.append(_block(reader, conditioner, place, start, stop))
+                    bar.update(stop - start)
+
+
+def _ranges(reader: Reader, first: int, last: int) -> list[tuple[int, int]]:
+    recording = reader.recording
+    n = max(1, _READ_BYTES // max(1, int(np.prod(recording.shape_px)) * recording.dtype.itemsize))
+    return [(start, min(start + n, last)) for start in range(first, last, n)]
+
+
+def _block(reader: Reader, conditioner: Conditioner, place: int, start: int, stop: int) -> FrameBlock:
+    recording = reader.recording
+    frames = reader.read(start, stop)
+    bad: NDArray[np.bool_] | None = reader.read_bad(start, stop) if recording.has_frame_masks else None
+    ids = frame_ids(recording.run_id, recording.dataset, np.arange(start, stop))
+    columns, truth = reader.columns(start, stop), reader.truth(start, stop)
+    return FrameBlock(conditioner.condition(frames, bad), ids, place, start, columns, truth)
+
+
+def _finish(writer: FrameWriter, conditioner: Conditioner, config: IngestConfig) -> None:
+    writer.commit()
+    writer.write_arrays(conditioner.mask_arrays())
+    writer.commit(geometry=conditioner.geometry, ingest={"config": _plain(config)}, complete=True)
+    for line in conditioner.warnings():
+        log.warning("%s", line)
