@@ -31,10 +31,13 @@ Box = tuple[float, float, float, float]
 
 
 class View:
-    """The ranges of a figure with equal scales on both axes: `fit` shows a box (x0, x1, y0, y1) whole."""
+    """The ranges of a figure with equal scales on both axes: `fit` shows a box (x0, x1, y0, y1) whole.
 
-    def __init__(self, plot: figure, flipped: bool = False) -> None:
-        self.plot, self._flipped = plot, flipped
+    ``covered_px``: height of what lies over the figure at its top and bottom and should stay free of points.
+    """
+
+    def __init__(self, plot: figure, flipped: bool = False, covered_px: tuple[int, int] = (0, 0)) -> None:
+        self.plot, self._flipped, self._covered = plot, flipped, covered_px
         self._box: Box = (0.0, 1.0, 0.0, 1.0)
         self.size_px = {"inner_width": 600, "inner_height": 600}  # until the browser says
         plot.on_change("inner_width", self._resized)
@@ -49,9 +52,10 @@ class View:
         self._box = box
         x0, x1, y0, y1 = box
         width, height = self.size_px["inner_width"], self.size_px["inner_height"]
-        per_px = max((x1 - x0) / width, (y1 - y0) / height)
+        top, bottom = self._covered if height > 2 * sum(self._covered) else (0, 0)
+        per_px = max((x1 - x0) / width, (y1 - y0) / (height - top - bottom))
+        middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2 + per_px * (top - bottom) / 2
         half_x, half_y = per_px * width / 2, per_px * height / 2
-        middle_x, middle_y = (x0 + x1) / 2, (y0 + y1) / 2
         ends = (middle_y - half_y, middle_y + half_y)
         _set_range(self.plot.x_range, middle_x - half_x, middle_x + half_x)
         _set_range(self.plot.y_range, *(ends[::-1] if self._flipped else ends))
@@ -104,7 +108,7 @@ class LayoutFigure:
         self.pan, wheel = PanTool(), WheelZoomTool()
         self.plot = plot = _bare_figure("webgl", [self.lasso, self.box, self.pan, wheel])
         plot.toolbar.update(active_drag=self.lasso, active_scroll=wheel)
-        self.view = View(plot)
+        self.view = View(plot, covered_px=(110, 30))
         self.mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=OTHER_COLOR)
         self.ground, self.points, self.selected, self.focus, self.names = (
             ColumnDataSource(columns)
