@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,12 @@ _JOULE_METRE = 6.62607015e-34 * 299792458.0  # h c
 
 class Output(ABC):
     """A run being written. to: its final place; recording: what its frames share; description: recipe, options, seed,
-    n_frames, as stored in the file."""
+    n_frames, as stored in the file; block_frames: of the recipe. unit_frames: what one worker writes at once."""
 
     unit_frames: int
 
-    def __init__(self, to: Path, recording: Recording, description: dict[str, Any]) -> None:
+    def __init__(self, to: Path, recording: Recording, description: dict[str, Any], block_frames: int) -> None:
+        self.unit_frames = block_frames
         self.to, self.recording, self.description = Path(to), recording, json.loads(json.dumps(description))
         self.n_frames: int = description["n_frames"]
         self.partial = self.to.with_name(self.to.name + ".partial")
@@ -66,13 +68,17 @@ class Output(ABC):
         names = self.partial.glob("truth_*.npz")
         return {int(n.stem.removeprefix("truth_")) for n in names if not n.name.endswith(".tmp.npz")}
 
-    def truth(self) -> dict[str, NDArray]:
-        """All truth columns, in order of the frames."""
-        parts = []
-        for start in sorted(self.done()):
-            with np.load(self.partial / f"truth_{start:010d}.npz") as part:
-                parts.append({name: part[name] for name in part.files})
-        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    def truth(self) -> Iterator[tuple[str, NDArray]]:
+        """Truth columns, one after the other (volumes of crystals fill the memory), in order of the frames."""
+        starts = sorted(self.done())
+        with np.load(self.partial / f"truth_{starts[0]:010d}.npz") as part:
+            names = list(part.files)
+        for name in names:
+            parts = []
+            for start in starts:
+                with np.load(self.partial / f"truth_{start:010d}.npz") as part:
+                    parts.append(part[name])
+            yield name, np.concatenate(parts)
 
     def begin(self, overwrite: bool) -> str:
         """Find what is there: returns "complete", "partial" or "new" (then made).
@@ -144,8 +150,6 @@ class Hdf5Output(Output):
     """One HDF5 file with CXI paths. The frames are stored contiguously, so that workers can write them in place and a run that
     was killed is never a damaged file."""
 
-    unit_frames = 64
-
     def create(self) -> None:
         """The file with its (still empty) data set and all metadata that are known beforehand."""
         with h5py.File(self.partial / "frames.h5", "w") as file:
@@ -202,7 +206,7 @@ class Hdf5Output(Output):
             if "truth" in file:
                 del file["truth"]
             group = file.create_group("truth")
-            for name, values in self.truth().items():
+            for name, values in self.truth():
                 text = values.dtype.kind == "U"
                 group.create_dataset(name, data=values.astype(object) if text else values,
                                      dtype=h5py.string_dtype() if text else None)
@@ -221,16 +225,22 @@ class Hdf5Output(Output):
 
 
 class ZarrOutput(Output):
-    """A zarr v3 group: frames (N, ny, nx) in chunks of 64 frames, shards of 256; mask, geometry in attrs, truth/."""
+    """A zarr v3 group: frames (N, ny, nx) in chunks of 64 frames, one shard per unit; mask, geometry in attrs,
+    truth/."""
 
-    unit_frames = 256
+    def __init__(self, to: Path, recording: Recording, description: dict[str, Any], block_frames: int) -> None:
+        super().__init__(to, recording, description, block_frames)
+        self.chunk_frames = min(block_frames, 64)
+        self.unit_frames = block_frames * max(256 // block_frames, 1)
 
     def create(self) -> None:
         """The group with its (still empty) frames."""
         group = zarr.open_group(self.partial / "frames.zarr", mode="w")
         shape = self.recording.frame_shape
-        group.create_array("frames", shape=(self.n_frames, *shape), dtype=self.recording.dtype, chunks=(64, *shape),
-                           shards=(self.unit_frames, *shape), fill_value=0)
+        group.create_array(
+            "frames", shape=(self.n_frames, *shape), dtype=self.recording.dtype, chunks=(self.chunk_frames, *shape),
+            shards=(self.unit_frames, *shape), fill_value=0,
+        )
         group["frames"].attrs["unit"] = self.recording.unit
         if self.recording.cxi_mask is not None:
             group.create_array("mask", data=self.recording.cxi_mask != 0)
@@ -250,7 +260,7 @@ class ZarrOutput(Output):
         path = self.partial / "frames.zarr"
         group = zarr.open_group(path, mode="r+")
         truth = group.require_group("truth")
-        for name, values in self.truth().items():
+        for name, values in self.truth():
             truth.create_array(name, data=values, overwrite=True)
         truth.attrs["description"] = self.description
         truth.attrs["schema_version"] = SCHEMA_VERSION
@@ -264,11 +274,11 @@ class ZarrOutput(Output):
             return None
 
 
-def output_for(to: Path, recording: Recording, description: dict[str, Any]) -> Output:
+def output_for(to: Path, recording: Recording, description: dict[str, Any], block_frames: int) -> Output:
     """The output for the name of a file: .h5, .hdf5, .cxi or .zarr. Raises InputError for another ending."""
     suffix = Path(to).suffix.lower()
     if suffix in (".h5", ".hdf5", ".cxi"):
-        return Hdf5Output(to, recording, description)
+        return Hdf5Output(to, recording, description, block_frames)
     if suffix == ".zarr":
-        return ZarrOutput(to, recording, description)
+        return ZarrOutput(to, recording, description, block_frames)
     raise InputError(f"{to}: unknown ending {suffix!r}; use .h5, .cxi or .zarr")

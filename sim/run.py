@@ -43,11 +43,11 @@ def simulate(
     require(n_frames >= 1, f"frames = {n_frames}: need at least 1")
     require(workers is None or workers >= 1, f"workers = {workers}: need at least 1")
     made = make_recipe(recipe, options, seed, device)
-    output = output_for(Path(to), made.recording, {**made.describe(), "n_frames": int(n_frames)})
+    output = output_for(Path(to), made.recording, {**made.describe(), "n_frames": int(n_frames)}, made.BLOCK_FRAMES)
     state = output.begin(overwrite)
     if state == "complete":
         return state
-    unit = max(output.unit_frames, made.BLOCK_FRAMES)
+    unit = output.unit_frames
     done = output.done()
     todo = [start for start in range(0, n_frames, unit) if start not in done]
     bar = tqdm(total=n_frames, initial=sum(min(unit, n_frames - s) for s in done), unit="frame", disable=not progress,

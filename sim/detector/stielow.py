@@ -1,4 +1,4 @@
-"""The eleven image filters of Stielow et al. 2020 (Appendix D), by which a network learns what an experiment does to a pattern.
+"""The eleven image filters of Stielow et al. 2020 (Appendix D): what an experiment does to a pattern.
 
 The paper gives five groups: trivial (the identity), noise (uniform up to half the maximum; salt and pepper), blur (Gaussian of up to
 five pixels; jitter), cropping (centre crop, central hole, shift, uneven sensitivity), and successive application (a random
@@ -99,7 +99,7 @@ def uneven_sensitivity(image: Image, rng: np.random.Generator) -> Image:
     return image * np.where(side, rng.uniform(MIN_SENSITIVITY, 1), 1.0)
 
 
-#: The order in which an experiment acts: the source moves, the optics and the detector smear, the detector weighs, ends, has a hole, and adds noise.
+#: The order in which an experiment acts: the source moves, the pattern is smeared, weighed, noisy, cut and has a hole.
 ORDER: tuple[Filter, ...] = (
     shift, gaussian_blur, jitter, uneven_sensitivity, uniform_noise, salt_and_pepper, center_crop, central_hole,
 )

@@ -17,6 +17,7 @@ RECIPES = {
     "droplets": "sim.recipes.droplets:Droplets",
     "spi": "sim.recipes.spi:Spi",
     "families": "sim.recipes.families:Families",
+    "crystals": "sim.recipes.crystals:Crystals",
     "disks": "sim.recipes.disks:DisksRecipe",
 }
 

@@ -22,6 +22,9 @@ from sorter.core.config import require
 from sorter.core.geometry import Geometry
 from sorter.core.seeds import child_rng, child_seed
 
+#: Views of one particle lie within so many frames.
+PAIR_FRAMES = 64
+
 
 @dataclass(frozen=True)
 class ParticleRunOptions:
@@ -39,8 +42,8 @@ class ParticleRunOptions:
     views_per_particle: int = 2
 
     def __post_init__(self) -> None:
-        require(1 <= self.views_per_particle <= 64 and 64 % self.views_per_particle == 0,
-                f"views_per_particle = {self.views_per_particle}: must divide 64")
+        require(1 <= self.views_per_particle <= PAIR_FRAMES and PAIR_FRAMES % self.views_per_particle == 0,
+                f"views_per_particle = {self.views_per_particle}: must divide {PAIR_FRAMES}")
         require(0 <= self.vary <= 100_000, f"vary = {self.vary}: must lie in 0..100000 far fields")
 
     def largest_radius_nm(self) -> float:
@@ -53,6 +56,7 @@ class ParticleRun(Recipe):
     """Base of the recipes of particles; a subclass draws scenes."""
 
     OPTIONS = ParticleRunOptions
+    BLOCK_FRAMES = 256  # the far fields of like particles are computed together: larger blocks are faster
     options: ParticleRunOptions
 
     def __init__(self, options: ParticleRunOptions, seed: int, device: str = "cpu") -> None:
@@ -72,12 +76,13 @@ class ParticleRun(Recipe):
 
     def scenes(self, number: int) -> list[Scene]:
         """The scenes of a block. Which frames of it show the same particles is drawn, so that views are not neighbours."""
-        size = self.BLOCK_FRAMES
-        order = child_rng(self.seed, self.NAME, "pairs", number).permutation(size)
-        first = number * size
+        views = self.options.views_per_particle
         scenes = []
-        for index in range(first, first + size):
-            pair = first // self.options.views_per_particle + int(order[index - first]) // self.options.views_per_particle
+        for index in range(number * self.BLOCK_FRAMES, (number + 1) * self.BLOCK_FRAMES):
+            group, place = divmod(index, PAIR_FRAMES)
+            if place == 0:
+                order = child_rng(self.seed, self.NAME, "pairs", group).permutation(PAIR_FRAMES)
+            pair = (group * PAIR_FRAMES + int(order[place])) // views
             what = child_rng(self.seed, self.NAME, "particle", pair)
             scene = self.draw(what, child_rng(self.seed, self.NAME, "shot", index))
             scenes.append(replace(scene, pair_id=pair) if scene.particles else scene)

@@ -1,0 +1,154 @@
+"""Strained nanocrystals on a voxel grid: faceted fcc crystals with a smooth displacement field.
+
+The continuum generator; `sim.particles.atomistic` makes the same thing from minimised atoms. The sample is that of Chan et al.
+2020 (Methods): gold, a block of 20 nm clipped by 4-20 planes, strained by compression, tension and shear of up to 1 %, on 32^3
+voxels of two lattice constants.
+
+Reading of the paper's phase ("displacements projected along [111] and scaled by 2 pi", lattice constant 1): Q.u with
+Q = 2 pi (1, 1, 1) / a, the (111) reflection. Arrays are (nz, ny, nx); x, y, z are the cubic axes of the crystal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.core.config import require
+
+GOLD_LATTICE_NM = 0.4078
+FAMILIES = ((1, 1, 1), (1, 0, 0), (1, 1, 0))
+"""High-symmetry planes of an fcc crystal: 8 + 6 + 12 normals."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CrystalConfig:
+    """edge_nm: side of the block; min_planes .. max_planes clip it at min_cut .. 1 times half its edge from the centre.
+    max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers hold the same number of lattice
+    planes in each voxel). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
+    the smooth field that it leaves, relative to the strain."""
+
+    edge_nm: float = 20.0
+    min_planes: int = 4
+    max_planes: int = 20
+    min_cut: float = 0.45
+    max_strain: float = 0.01
+    voxels: int = 32
+    voxel_cells: int = 2
+    lattice_nm: float = GOLD_LATTICE_NM
+    relaxed_min: float = 0.3
+    smooth_strain: float = 0.35
+
+    def __post_init__(self) -> None:
+        require(4 <= self.min_planes <= self.max_planes <= 26,
+                f"crystal planes {self.min_planes}..{self.max_planes}: need 4 <= min <= max <= 26")
+        require(0.1 <= self.min_cut <= 1, f"crystal.min_cut = {self.min_cut}: must lie in 0.1..1")
+        require(0 <= self.max_strain <= 0.05, f"crystal.max_strain = {self.max_strain}: must lie in 0..0.05")
+        require(8 <= self.voxels <= 256 and self.voxel_cells >= 1,
+                f"crystal: {self.voxels} voxels of {self.voxel_cells} cells: need 8..256 voxels of at least 1 cell")
+        require(0 <= self.relaxed_min <= 1 and self.smooth_strain >= 0,
+                "crystal: relaxed_min must lie in 0..1, smooth_strain be 0 or more")
+        field_nm = self.voxels * self.voxel_nm
+        require(0 < self.edge_nm <= 0.95 * field_nm, f"crystal.edge_nm = {self.edge_nm}: must be at most {0.95 * field_nm:.4g} nm, "
+                "95 % of the field of voxels; take more voxels or more cells per voxel")
+
+    @property
+    def voxel_nm(self) -> float:
+        """Side of a voxel."""
+        return self.voxel_cells * self.lattice_nm
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """density (n, n, n), 1 inside; displacement_nm (3, n, n, n) as (x, y, z), 0 outside; strain (3, 3), what was applied."""
+
+    density: Array
+    displacement_nm: Array
+    strain: Array
+    voxel_nm: float
+    lattice_nm: float
+
+    def phase_rad(self) -> Array:
+        """Q.u of each voxel with Q = 2 pi (1, 1, 1) / a."""
+        return 2 * np.pi / self.lattice_nm * self.displacement_nm.sum(0)
+
+    def object(self) -> NDArray[np.complex128]:
+        """Effective electron density at the (111) reflection: density times exp(i Q.u)."""
+        return self.density * np.exp(1j * self.phase_rad())
+
+
+def plane_normals() -> Array:
+    """Unit normals of the high-symmetry planes, (26, 3)."""
+    found = {
+        tuple(s * h for s, h in zip(signs, order, strict=True))
+        for family in FAMILIES
+        for order in itertools.permutations(family)
+        for signs in itertools.product((1, -1), repeat=3)
+    }
+    normals = np.array(sorted(found), float)
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+def draw_planes(config: CrystalConfig, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Clipping planes: unit normals (F, 3) and their distances (F,) in nm; the six faces of the block come last."""
+    count = int(rng.integers(config.min_planes, config.max_planes + 1))
+    known = plane_normals()
+    normals = known[rng.choice(len(known), count, replace=False)]
+    distances = rng.uniform(config.min_cut, 1, count) * config.edge_nm / 2
+    block = np.concatenate([np.eye(3), -np.eye(3)])
+    return np.concatenate([normals, block]), np.concatenate([distances, np.full(6, config.edge_nm / 2)])
+
+
+def draw_strain(config: CrystalConfig, rng: np.random.Generator) -> Array:
+    """Symmetric strain (3, 3): compression or tension along, shear between the axes, each up to max_strain."""
+    draw = rng.uniform(-config.max_strain, config.max_strain, (3, 3))
+    return np.triu(draw) + np.triu(draw, 1).T
+
+
+def voxel_positions_nm(config: CrystalConfig) -> Array:
+    """Positions (3, n, n, n) of the voxel centres as (x, y, z), about the middle of the grid, on axes (z, y, x)."""
+    along = (np.arange(config.voxels) - (config.voxels - 1) / 2) * config.voxel_nm
+    z, y, x = np.meshgrid(along, along, along, indexing="ij")
+    return np.stack([x, y, z])
+
+
+def faceted_density(config: CrystalConfig, normals: Array, distances: Array) -> Array:
+    """Share of each voxel inside all half-spaces n.x <= d (nm); faces are smooth over one voxel."""
+    place = voxel_positions_nm(config)
+    density = np.ones(place.shape[1:])
+    for normal, distance in zip(normals, distances, strict=True):
+        depth = (distance - np.tensordot(normal, place, 1)) / config.voxel_nm
+        density *= np.clip(depth + 0.5, 0, 1)
+    return density
+
+
+def smooth_field(config: CrystalConfig, rng: np.random.Generator, modes: int = 12) -> Array:
+    """Random smooth displacement (3, n, n, n) of unit rms gradient: waves of half a period to two periods over the block."""
+    place = voxel_positions_nm(config)
+    field = np.zeros_like(place)
+    for _ in range(modes):
+        direction = rng.standard_normal(3)
+        k = direction / np.linalg.norm(direction) * np.pi / config.edge_nm * rng.uniform(1, 4)
+        amplitude = rng.standard_normal(3) / np.linalg.norm(k)
+        field += amplitude[:, None, None, None] * np.cos(np.tensordot(k, place, 1) + rng.uniform(0, 2 * np.pi))
+    return field / np.sqrt(3 * modes / 2)
+
+
+def draw_crystal(config: CrystalConfig, rng: np.random.Generator) -> Crystal:
+    """A faceted crystal with the strain that a stopped relaxation leaves: a share of the applied strain and a smooth field.
+
+    A free crystal relaxes to no strain at all; what is measured, and what a minimisation that stops at a tolerance leaves, is
+    the applied strain times a share, and smooth deviations from it near the faces.
+    """
+    density = faceted_density(config, *draw_planes(config, rng))
+    strain = draw_strain(config, rng)
+    left = rng.uniform(config.relaxed_min, 1) * strain
+    place = voxel_positions_nm(config)
+    smooth = config.smooth_strain * np.sqrt((strain**2).mean()) * smooth_field(config, rng)
+    displacement = np.tensordot(left, place, 1) + smooth
+    mean = (displacement * density).sum((1, 2, 3), keepdims=True) / density.sum()
+    return Crystal(density, (displacement - mean) * (density > 0), strain, config.voxel_nm, config.lattice_nm)
