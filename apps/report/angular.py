@@ -17,13 +17,23 @@ _RING_WIDTH_PX = 3.0
 
 @dataclass(frozen=True)
 class Rings:
-    """Good pixels in rings of equal width. pixel (P,): flat index; ring (P,): ring of each; waves (P, MAX_ORDER):
-    exp(-i m phi) for m = 1, 2, ...; n: number of rings."""
+    """Good pixels in rings of equal width, those of a ring together. pixel (P,): flat index; ring (P,): ring of each; waves
+    (P, MAX_ORDER): exp(-i m phi), its mean over the ring's good pixels taken away; count (n,): pixels of each ring; free
+    (n, MAX_ORDER): mean of |waves|^2, below 1 where a gap or a coarse ring leaves less room for an order."""
 
     pixel: NDArray[np.int64]
     ring: NDArray[np.int64]
     waves: NDArray[np.complex128]
-    n: int
+    count: NDArray[np.int64]
+    free: NDArray[np.float64]
+
+    def sums(self, values: NDArray) -> NDArray:
+        """(n, ...) sum over each ring of values (P, ...)."""
+        present = np.flatnonzero(self.count)
+        out = np.zeros((len(self.count), *values.shape[1:]), values.dtype)
+        if len(present):
+            out[present] = np.add.reduceat(values, np.concatenate([[0], np.cumsum(self.count[present])[:-1]]), axis=0)
+        return out
 
 
 def make_rings(geometry: Geometry, bad_pixels: NDArray[np.bool_]) -> Rings:
@@ -32,18 +42,20 @@ def make_rings(geometry: Geometry, bad_pixels: NDArray[np.bool_]) -> Rings:
     ring = (radius_px(geometry).ravel()[pixel] / _RING_WIDTH_PX).astype(np.int64)
     order = np.argsort(ring, kind="stable")
     pixel, ring = pixel[order], ring[order]
-    azimuth = azimuth_rad(geometry).ravel()[pixel]
-    return Rings(
-        pixel, ring, np.exp(-1j * azimuth[:, None] * np.arange(1, MAX_ORDER + 1)), int(ring.max(initial=-1)) + 1
-    )
+    waves = np.exp(-1j * azimuth_rad(geometry).ravel()[pixel][:, None] * np.arange(1, MAX_ORDER + 1))
+    count = np.bincount(ring)
+    plain = Rings(pixel, ring, waves, count, np.empty(0))
+    n = np.maximum(count, 1)[:, None]
+    waves = waves - (plain.sums(waves) / n)[ring]
+    return Rings(pixel, ring, waves, count, plain.sums(np.abs(waves) ** 2) / n)
 
 
 @dataclass
 class AngularContrast:
     """Running mean over frames of the angular power |sum (I - <I>) exp(-i m phi)|^2 / (sum I)^2 of each ring, over rings.
 
-    Bad pixels count as at their ring's mean. On photons the power that Poisson noise has on average, 1 / sum I, is taken off,
-    so a ring without structure gives 0 whatever its brightness.
+    Bad pixels count as at their ring's mean. On photons the power that Poisson noise has on average (about 1 / sum I) is taken
+    off, so a ring without structure gives 0 whatever its brightness.
     """
 
     rings: Rings
@@ -57,19 +69,13 @@ class AngularContrast:
             self._add(np.nan_to_num(frame[self.rings.pixel].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0))
 
     def _add(self, values: NDArray[np.float64]) -> None:
-        ring, n = self.rings.ring, self.rings.n
-        total = np.bincount(ring, values, minlength=n)
+        total = self.rings.sums(values)
         used = total >= _LEAST_PER_RING
         if not used.any():
             return
-        count = np.bincount(ring, minlength=n)
-        rest = (values - (total / np.maximum(count, 1))[ring])[:, None] * self.rings.waves
-        present = np.flatnonzero(count)
-        starts = np.concatenate([[0], np.cumsum(count[present])[:-1]])
-        wave = np.zeros((n, MAX_ORDER), complex)
-        wave[present] = np.add.reduceat(rest, starts, axis=0)
-        noise = total[used] if self.poisson else np.zeros(int(used.sum()))
-        self.power += ((np.abs(wave[used]) ** 2 - noise[:, None]) / total[used][:, None] ** 2).mean(axis=0)
+        wave = self.rings.sums(values[:, None] * self.rings.waves)[used]
+        noise = total[used, None] * self.rings.free[used] if self.poisson else 0.0
+        self.power += ((np.abs(wave) ** 2 - noise) / total[used, None] ** 2).mean(axis=0)
         self.n += 1
 
     def finish(self) -> NDArray[np.float64]:

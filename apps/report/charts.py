@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
+from apps.report.mini import Chart, Scale
 from apps.report.radial import RadialGrid
 from apps.report.svg import INK, SOFT, figure, log_axis, power_of_ten, to_svg
 from sorter.core.hits import Hits
@@ -85,53 +86,42 @@ def photons_histogram(hits: Hits, unit: str) -> str:
 def profile_chart(grid: RadialGrid, mean: NDArray, reference: NDArray, color: str, unit: str) -> str:
     """Radial profile of a mean frame over that of all hits (thin)."""
     own, everyone = grid.profile(mean), grid.profile(reference)
-    with figure(3.3, 2.1) as fig:
-        axes = fig.subplots()
-        for values, line, width in ((everyone, SOFT, 1.0), (own, color, 1.8)):
-            axes.plot(grid.at, np.where(values > 0, values, np.nan), color=line, lw=width)
-        if (own > 0).any() or (everyone > 0).any():
-            log_axis(axes, "y")
-        axes.set(
-            xlabel="q (nm⁻¹)" if grid.unit == "1/nm" else "distance from the beam centre (px)",
-            ylabel=f"{unit} per pixel",
-        )
-        return to_svg(fig, "radial profile of the mean frame")
+    known = np.isfinite(own) | np.isfinite(everyone)
+    name = "q (nm⁻¹)" if grid.unit == "1/nm" else "distance from the beam centre (px)"
+    y = Scale.over(own, everyone, log=True)
+    chart = Chart(Scale.over(grid.at[known], start=0.0), y, name, f"{unit} per pixel", 310)
+    marks = chart.line(grid.at, everyone, SOFT, 1) + chart.line(grid.at, own, color, 2)
+    return chart.svg(marks, "radial profile of the mean frame")
 
 
 def angular_chart(contrast: NDArray, reference: NDArray, color: str) -> str:
     """Angular contrast of each order over that of all hits (thin steps)."""
-    order = np.arange(1, len(contrast) + 1)
-    with figure(2.5, 2.1) as fig:
-        axes = fig.subplots()
-        axes.bar(order, np.nan_to_num(contrast), width=0.7, color=color, alpha=0.9)
-        axes.stairs(np.nan_to_num(reference), np.arange(0.5, len(contrast) + 1), color=SOFT, lw=1)
-        axes.set(xlabel="n-fold", ylabel="angular contrast", xticks=order)
-        return to_svg(fig, "angular contrast by order")
+    order = np.arange(1.0, len(contrast) + 1)
+    chart = Chart(
+        Scale(0.4, len(contrast) + 0.6, whole=True), Scale.over(contrast, reference, start=0.0), "n-fold", "contrast"
+    )
+    marks = chart.bars(order, contrast, color) + chart.steps(np.arange(0.5, len(contrast) + 1), reference, SOFT, False)
+    return chart.svg(marks, "angular contrast by order")
 
 
 def brightness_chart(values: NDArray, reference: NDArray, color: str, unit: str) -> str:
     """Distribution of photons in a group, with that of all hits (thin) scaled to the same number of frames."""
     bins = log_bins(reference, 36)
-    with figure(2.5, 2.1) as fig:
-        axes = fig.subplots()
-        if bins is not None and len(values):
-            counts, everyone = np.histogram(values, bins)[0], np.histogram(reference, bins)[0]
-            axes.stairs(counts, bins, fill=True, color=color, alpha=0.9)
-            axes.stairs(everyone * counts.sum() / max(everyone.sum(), 1), bins, color=SOFT, lw=1)
-            log_axis(axes, "x")
-        axes.set(xlabel=unit, ylabel="frames")
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        return to_svg(fig, f"distribution of {unit}")
+    if bins is None:
+        return ""
+    counts, everyone = np.histogram(values, bins)[0], np.histogram(reference, bins)[0]
+    scaled = everyone * counts.sum() / max(everyone.sum(), 1)
+    chart = Chart(Scale(bins[0], bins[-1], log=True), Scale.over(counts, scaled, start=0.0, whole=True), unit, "frames")
+    return chart.svg(
+        chart.steps(bins, counts, color, True) + chart.steps(bins, scaled, SOFT, False), f"distribution of {unit}"
+    )
 
 
 def strength_chart(values: NDArray, color: str) -> str:
     """Distribution of the cluster strength in a group."""
-    with figure(2.5, 2.1) as fig:
-        axes = fig.subplots()
-        axes.hist(values[np.isfinite(values)], np.linspace(0, 1, 21), color=color, alpha=0.9)
-        axes.set(xlabel="strength", ylabel="frames", xlim=(0, 1))
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        return to_svg(fig, "distribution of the cluster strength")
+    counts, bins = np.histogram(values[np.isfinite(values)], np.linspace(0, 1, 21))
+    chart = Chart(Scale(0.0, 1.0), Scale.over(counts, start=0.0, whole=True), "strength", "frames")
+    return chart.svg(chart.steps(bins, counts, color, True), "distribution of the cluster strength")
 
 
 def curves_chart(title: str, x_name: str, curves: dict[str, tuple[NDArray, NDArray]], colors: list[str]) -> str:

@@ -22,8 +22,7 @@ _LIGHT = "#e3e9f0"
 
 def beam_map(mean: NDArray, bad: NDArray[np.bool_], geometry: Geometry, unit: str) -> str:
     """Mean frame (ny, nx), log scale, the mask in its own colour, with the beam centre, its uncertainty and rings of q."""
-    colors = ListedColormap(COUNTS)
-    colors.set_bad(MASK_COLOR)
+    colors = ListedColormap(COUNTS).with_extremes(bad=MASK_COLOR)
     good = mean[~bad & (mean > 0)]
     low, high = np.percentile(good, [1, 99.95]) if good.size else (0.1, 1.0)
     norm = LogNorm(max(low, high / 1e6), high if high > low else low * 10)

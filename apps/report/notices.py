@@ -15,8 +15,10 @@ MUCH_NOISE = 0.5
 
 def notices(shot: Snapshot) -> list[str]:
     """Plain sentences (HTML), the gravest first."""
+    unfinished = [] if shot.store.info.complete else ["The ingest was interrupted: only what was read by then is here."]
     return [
         *map(text, shot.problems),
+        *unfinished,
         *_from_stages(shot),
         *_hits(shot),
         *_clusters(shot),
@@ -60,11 +62,12 @@ def _hits(shot: Snapshot) -> Iterator[str]:
         return
     found = len(shot.hits.hit_ids)
     if found == 0:
-        yield f"No hits among {count(len(shot.hits.frame_id))} frames: the run looks blank. The pictures show blanks."
+        yield f"No hits among {count(len(shot.hits.frame_id))} frames: the run looks blank. The mean frame below is of blanks."
     elif found < FEW_HITS and not _too_few(shot):
         yield f"Only {count(found)} hits: clusters of so few frames are a hint, not a finding."
     if found == len(shot.hits.frame_id) and found:
-        yield "Every frame counts as a hit: the scores show one population, or hits were not asked to be separated."
+        statement = shot.hits.meta.get("fit", {}).get("statement")
+        yield f"Every frame counts as a hit{f': {text(statement)}' if statement else ''}."
 
 
 def _too_few(shot: Snapshot) -> bool:

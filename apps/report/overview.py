@@ -136,10 +136,12 @@ def detector(shot: Snapshot, mean: NDArray, n_averaged: int) -> str:
     body = plate(beam_map(mean, shot.store.bad_pixels, geometry, shot.photon_unit), caption, "wide")
     if shot.hits is not None:
         rule = shot.hits.meta.get("rule")
-        said = f" Rule: {text(rule)}." if rule else ""
-        at = f"at {shot.hits.threshold:.4g}" if np.isfinite(shot.hits.threshold) else "none: every frame is taken"
+        said = f" Score: {text(rule)}." if rule else ""
+        at = f"Threshold at {shot.hits.threshold:.4g}." if np.isfinite(shot.hits.threshold) else "No threshold."
+        statement = shot.hits.meta.get("fit", {}).get("statement")
+        at += f" Found: {text(statement)}." if statement else ""
         scores = plate(
-            score_histogram(shot.hits), f"Hit score of every frame, counts on a logarithmic axis. Threshold {at}.{said}"
+            score_histogram(shot.hits), f"Hit score of every frame, counts on a logarithmic axis. {at}{said}"
         )
         photons = plate(photons_histogram(shot.hits, shot.photon_unit), f"Sum over good pixels, in {shot.photon_unit}.")
         body += f'<div class="stack">{scores}{photons}</div>'
