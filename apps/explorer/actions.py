@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.explorer import panels
+from apps.explorer import frame_panels, panels
 from apps.explorer.state import MODES, Explorer
 from apps.explorer.thumbnails import SCALES, Scale, Thumbnails
 
@@ -76,6 +76,18 @@ class Actions:
         if self.state.page != page:
             self.refresh_page()
         self.refresh_focus()
+
+    def do_similar(self, _value: str) -> None:
+        self.state.select_similar()
+        self.refresh_selection()
+
+    def do_only(self, _value: str) -> None:
+        self.state.select_open_frame()
+        self.refresh_selection()
+
+    def do_drop(self, _value: str) -> None:
+        self.state.drop_open_frame()
+        self.refresh_selection()
 
     def do_mean(self, _value: str) -> None:
         self.state.focus = None
@@ -158,4 +170,4 @@ class Actions:
             self.bridge.hover = ""
             return
         url = self.thumbnails.urls(self.state.run.frame_id[[row]], self.scale)[0]
-        self.bridge.hover = panels.hover_card(self.state, row, url)
+        self.bridge.hover = frame_panels.hover_card(self.state, row, url)

@@ -43,8 +43,8 @@ def _clusters(run: Run) -> Coloring:
 
 
 def _labels(run: Run, labels: LabelView) -> Coloring:
-    colors = [category_color(k) for k in range(len(labels.all_names))]
-    return by_category("label", taken(labels.codes(), run.layout_rows, -1), labels.all_names, colors)
+    colors = [category_color(labels.number(name)) for name in labels.names]
+    return by_category("label", taken(labels.codes(), run.layout_rows, -1), labels.names, colors, "no label")
 
 
 def _photons(run: Run) -> Coloring:

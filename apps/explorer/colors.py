@@ -54,7 +54,8 @@ def category_color(number: int) -> str:
 class Coloring:
     """What colours the points of a layout: one value per point, looked up in ``palette`` between ``low`` and ``high``.
 
-    values: (N,) float32; NaN shows as OTHER_COLOR. names: the categories in the order of the palette; empty for a quantity.
+    values: (N,) float32; NaN shows as NOISE_COLOR. names: the categories in the order of the palette; empty for a quantity.
+    rest: what to call the points without a category.
     """
 
     title: str
@@ -63,12 +64,15 @@ class Coloring:
     low: float
     high: float
     names: tuple[str, ...] = ()
+    rest: str = ""
 
 
-def by_category(title: str, codes: NDArray[np.integer], names: list[str], colors: list[str]) -> Coloring:
-    """Colouring by codes 0..len(names)-1; a negative code shows as OTHER_COLOR."""
+def by_category(
+    title: str, codes: NDArray[np.integer], names: list[str], colors: list[str], rest: str = ""
+) -> Coloring:
+    """Colouring by codes 0..len(names)-1; a negative code shows as NOISE_COLOR and is called ``rest``."""
     values = np.where(codes < 0, np.nan, codes).astype(np.float32)
-    return Coloring(title, values, tuple(colors) or (OTHER_COLOR,), -0.5, max(len(names), 1) - 0.5, tuple(names))
+    return Coloring(title, values, tuple(colors) or (NOISE_COLOR,), -0.5, max(len(names), 1) - 0.5, tuple(names), rest)
 
 
 def by_quantity(title: str, values: NDArray[np.floating]) -> Coloring:

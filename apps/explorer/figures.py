@@ -18,7 +18,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from apps.explorer.colors import COUNTS, MASK_COLOR, OTHER_COLOR, Coloring
+from apps.explorer.colors import COUNTS, MASK_COLOR, NOISE_COLOR, Coloring
 from apps.explorer.points import PointIndex, density_image, stratified_rows
 from apps.explorer.thumbnails import Scale, brightness
 from sorter.core.geometry import Geometry, q_inv_nm, radius_px
@@ -109,7 +109,7 @@ class LayoutFigure:
         self.plot = plot = _bare_figure("webgl", [self.lasso, self.box, self.pan, wheel])
         plot.toolbar.update(active_drag=self.lasso, active_scroll=wheel)
         self.view = View(plot, covered_px=(110, 30))
-        self.mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=OTHER_COLOR)
+        self.mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=NOISE_COLOR)
         self.ground, self.points, self.selected, self.focus, self.names = (
             ColumnDataSource(columns)
             for columns in (

@@ -38,10 +38,10 @@ class LabelView:
         return self.all_names.index(name)
 
     def codes(self) -> NDArray[np.int32]:
-        """(N,) number of one label of each frame, the rarest where there are several; -1 where there is none."""
+        """(N,) place in ``names`` of one label of each frame, the rarest where there are several; -1 where there is none."""
         codes = np.full(len(self.n_labels), -1, np.int32)
         for name in sorted(self.names, key=lambda n: -len(self._rows[n])):
-            codes[self._rows[name]] = self.number(name)
+            codes[self._rows[name]] = self.names.index(name)
         return codes
 
     def of(self, row: int) -> list[str]:

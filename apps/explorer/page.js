@@ -4,7 +4,7 @@ window.shotsort = (() => {
   const PANELS = ["counts", "views", "undo", "coloring", "legend", "clusters", "labels", "selection", "pager", "thumbs",
                   "viewer", "export", "known", "banner"];
   const one = (query) => document.querySelector(query);
-  let bridge = null, tools = {}, sent = 0, mode = "replace", hoverTimer = null, toastTimer = null;
+  let bridge = null, tools = {}, sent = 0, mode = "replace", hoverTimer = null, toastTimer = null, drawing = false;
 
   function send(act, value = "") {
     if (!bridge) return;
@@ -64,6 +64,7 @@ window.shotsort = (() => {
 
   function hover(event) {
     clearTimeout(hoverTimer);
+    if (drawing) return;
     const box = one("#hover"), map = one("#map").getBoundingClientRect();
     const right = event.sx > map.width / 2;
     box.style.left = right ? "" : `${event.sx + 18}px`;
@@ -78,6 +79,8 @@ window.shotsort = (() => {
   }
 
   function setMode(event) {
+    drawing = Boolean(event.target.closest("#map"));
+    if (drawing) leave();
     const wanted = event.shiftKey ? "add" : event.altKey ? "remove" : "replace";
     if (wanted !== mode) send("mode", mode = wanted);
   }
@@ -101,7 +104,7 @@ window.shotsort = (() => {
   const KEYS = {
     n: () => send("next-cluster"), j: () => send("step-cluster", "1"), k: () => send("step-cluster", "-1"),
     "[": () => send("turn", "-1"), "]": () => send("turn", "1"), ArrowLeft: () => send("step", "-1"), ArrowRight: () => send("step", "1"),
-    r: () => send("order", "random"), m: () => send("mean"), f: () => send("fit"), Escape: () => send("clear"),
+    r: () => send("order", "random"), m: () => send("mean"), s: () => send("similar"), x: () => send("drop"), f: () => send("fit"), Escape: () => send("clear"),
     b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
     l: (event) => { event.preventDefault(); one("#label").focus(); },
     c: () => { const all = [...document.querySelectorAll('[data-panel="coloring"] button')]; all[(all.findIndex((b) => b.className === "on") + 1) % all.length]?.click(); },
@@ -126,6 +129,7 @@ window.shotsort = (() => {
     document.addEventListener("click", clicked);
     document.addEventListener("keydown", pressed);
     document.addEventListener("pointerdown", setMode, true);
+    document.addEventListener("pointerup", () => { drawing = false; }, true);
     document.addEventListener("change", (event) => { if (event.target.matches("select[data-act]")) { send(event.target.dataset.act, event.target.value); event.target.blur(); } });
     one("#label-form").addEventListener("submit", (event) => {
       event.preventDefault();

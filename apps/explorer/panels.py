@@ -5,15 +5,12 @@ from __future__ import annotations
 import shlex
 from html import escape
 
-import numpy as np
-
 from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, Coloring, category_color
+from apps.explorer.frame_panels import cluster_color, cluster_name
 from apps.explorer.parts import number, options, quantity, segments, select, share, tag
 from apps.explorer.run import Library
-from apps.explorer.state import ORDERS, PAGE_SIZES, Explorer
+from apps.explorer.state import Explorer
 from apps.explorer.tables import ClusterRow, cluster_rows
-from apps.explorer.thumbnails import SCALES
-from sorter.core.clustering import NOISE
 from sorter.core.errors import ShotsortError
 from sorter.core.labels import LabelEvent
 
@@ -74,7 +71,7 @@ def legend(coloring: Coloring, state: Explorer, drawn: int) -> str:
     n = len(state.run.layout.frame_id)
     note = f"{number(drawn)} of {number(n)} points drawn" if drawn < n else f"{number(n)} points"
     if coloring.names:
-        chips = zip(coloring.names, coloring.palette)
+        chips = [*zip(coloring.names, coloring.palette), *([(coloring.rest, NOISE_COLOR)] if coloring.rest else [])]
         body = "".join(f'<span class="key"><i style="background:{c}"></i>{escape(t)}</span>' for t, c in chips)
         body = "" if coloring.title == "cluster" else f'<div class="keys">{body}</div>'
     else:
@@ -95,7 +92,7 @@ _CLUSTER_HEAD = (
 
 def _row(act: str, key: str, on: bool, color: str, picture: str, name: str, size: int, top: int, strength: str) -> str:
     image = f'<img src="{picture}" alt="">' if picture else '<span class="nopic"></span>'
-    width = 100 * size / top if top else 0
+    width = min(100, 100 * size / top) if top else 0
     return (
         f'<div class="row{" on" if on else ""}" role="button" tabindex="0" data-act="{act}" data-value="{escape(key)}">'
         f'<i class="chip" style="background:{color}"></i>{image}<span class="name">{name}</span>'
@@ -108,7 +105,7 @@ def clusters(state: Explorer, medoid_urls: list[str]) -> str:
     """The table of clusters: colour, medoid, number and labels, size, mean strength; then noise and blanks."""
     chosen, table = state.selection, cluster_rows(state.run, state.labels)
     blanks = int((~state.run.is_hit).sum())
-    top = max([row.n_frames for row in table] + [blanks, 1])
+    top = max([row.n_frames for row in table], default=blanks)
     html = [_CLUSTER_HEAD]
     for row in table:
         k = row.cluster
@@ -167,94 +164,6 @@ def selection(state: Explorer) -> str:
         for name, n in state.labels.within(chosen.rows).items()
     )
     return f'<h2>{escape(chosen.title)}</h2><span class="of">{number(len(chosen))} frames</span><span class="tags">{tags}</span>'
-
-
-def pager(state: Explorer, scale: str) -> str:
-    """Order, scale and page of the thumbnails."""
-    if not len(state.selection):
-        return ""
-    last = state.n_pages - 1
-    sizes = {str(n): str(n) for n in PAGE_SIZES}
-    again = '<button class="icon" data-act="order" data-value="random" title="shuffle again (R)">⟳</button>'
-    return (
-        select("order", "Order", ORDERS, state.order)
-        + (again if state.order == "random" else "")
-        + select("scale", "Scale", {s: s for s in SCALES}, scale)
-        + select("page-size", "Show", sizes, str(state.page_size))
-        + '<span class="pages">'
-        + f'<button class="icon" data-act="page" data-value="{state.page - 1}" title="page before ([)"'
-        + f"{' disabled' if state.page == 0 else ''}>‹</button><span>{state.page + 1} / {number(state.n_pages)}</span>"
-        + f'<button class="icon" data-act="page" data-value="{state.page + 1}" title="next page (])"'
-        + f"{' disabled' if state.page == last else ''}>›</button></span>"
-    )
-
-
-def thumbs(state: Explorer, urls: list[str]) -> str:
-    """The page of thumbnails; the bar below each is its cluster's colour, a dot its label's."""
-    run, pictures = state.run, []
-    for row, url in zip(map(int, state.page_rows()), urls):
-        color = cluster_color(int(run.cluster[row]))
-        dots = "".join(
-            f'<i style="background:{category_color(state.labels.number(n))}"></i>' for n in state.labels.of(row)
-        )
-        on = " on" if row == state.focus else ""
-        pictures.append(
-            f'<button class="thumb{on}" data-act="frame" data-value="{run.frame_id[row]}" style="--c:{color}"'
-            f' title="{escape(summary(state, row))}"><img src="{url}" alt="frame"><span>{dots}</span></button>'
-        )
-    return "".join(pictures)
-
-
-def cluster_color(cluster: int) -> str:
-    """Colour of a cluster, of noise, or of what was not clustered."""
-    return category_color(cluster) if cluster >= 0 else NOISE_COLOR if cluster == NOISE else OTHER_COLOR
-
-
-def cluster_name(cluster: int, is_hit: bool) -> str:
-    """What to call the group that a frame is in."""
-    return (
-        f"cluster {cluster}"
-        if cluster >= 0
-        else "noise"
-        if cluster == NOISE
-        else "not clustered"
-        if is_hit
-        else "blank"
-    )
-
-
-def summary(state: Explorer, row: int) -> str:
-    """One line on one frame: group, strength, photons, labels."""
-    run = state.run
-    parts = [cluster_name(int(run.cluster[row]), bool(run.is_hit[row]))]
-    if np.isfinite(run.strength[row]):
-        parts.append(f"strength {run.strength[row]:.2f}")
-    if np.isfinite(run.photons[row]):
-        unit = {"photon": "photons", "adu": "ADU"}.get(run.store.unit, "in all")
-        parts.append(f"{quantity(float(run.photons[row]))} {unit}")
-    return " · ".join(parts + state.labels.of(row))
-
-
-def hover_card(state: Explorer, row: int, url: str) -> str:
-    """A frame under the pointer."""
-    return f'<img src="{url}" alt=""><span>{escape(summary(state, row))}</span>'
-
-
-def viewer(state: Explorer, scale: str, rings: bool, n_mean: int) -> str:
-    """Heading of the large picture: the mean of the selection, or one frame, and how it is shown."""
-    tools = segments("scale", {s: s for s in SCALES}, scale)
-    tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">q rings</button>'
-    if state.focus is None:
-        title, n = "Mean", len(state.mean_of())
-        what = f"{number(n)} {'frames' if len(state.selection) else 'hits'}"
-        note = f"of {number(n_mean)} random of {what}" if n_mean < n else f"of {what}"
-    else:
-        file, index = state.run.source
-        source = state.run.store.info.sources[int(file[state.focus])].path.rsplit("/", 1)[-1]
-        title = f"{escape(source)} <small>[{index[state.focus]}]</small>"
-        note = escape(summary(state, state.focus))
-        tools += '<button data-act="mean" title="back to the mean (M)">mean</button>'
-    return f'<div class="title"><h2>{title}</h2><span class="note">{note}</span></div><div class="tools">{tools}</div>'
 
 
 def export_hint(state: Explorer, current: str | None) -> str:

@@ -15,7 +15,7 @@ from bokeh.models import CustomJS
 from jinja2 import Template
 from numpy.typing import NDArray
 
-from apps.explorer import panels
+from apps.explorer import frame_panels, panels
 from apps.explorer.actions import REACH_PX, Actions
 from apps.explorer.bridge import Bridge
 from apps.explorer.coloring import colorings
@@ -207,8 +207,8 @@ class Session(Actions):
         """The page of thumbnails."""
         state = self.state
         urls = self.thumbnails.urls(state.run.frame_id[state.page_rows()], self.scale)
-        self.bridge.pager = panels.pager(state, self.scale)
-        self.bridge.thumbs = panels.thumbs(state, urls)
+        self.bridge.pager = frame_panels.pager(state)
+        self.bridge.thumbs = frame_panels.thumbs(state, urls)
 
     def refresh_focus(self) -> None:
         """The large picture."""
@@ -218,7 +218,7 @@ class Session(Actions):
 
     def _refresh_viewer_text(self) -> None:
         n_mean = len(self.state.sample_rows())
-        self.bridge.viewer = panels.viewer(self.state, self.scale, self.rings, n_mean)
+        self.bridge.viewer = frame_panels.viewer(self.state, self.scale, self.rings, n_mean)
 
     def _picture(self) -> NDArray | None:
         run = self.state.run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,40 +10,19 @@ from numpy.typing import NDArray
 from apps.explorer.labels import LabelView
 from apps.explorer.points import PointIndex
 from apps.explorer.run import NOT_CLUSTERED, Library, Run
+from apps.explorer.selection import NOTHING, ORDERS, Selection, in_order, nearest_in_embedding
 from sorter.core.clustering import NOISE
 from sorter.core.errors import InputError
 from sorter.core.labels import LabelEvent
 from sorter.core.seeds import child_rng
 from sorter.curate.label_book import LabelBook
 
-#: Orders of a page of thumbnails, with what a person reads.
-ORDERS = {
-    "random": "random",
-    "typical": "medoid first",
-    "uncertain": "least certain first",
-    "bright": "brightest first",
-    "recorded": "as recorded",
-}
 MODES = ("replace", "add", "remove")
 PAGE_SIZES = (24, 60, 120, 240)
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The frames that a person looks at. rows: (n,) rows in the store, ascending. reason: how they were pointed at, for the
-    label book. kind and key: "cluster" and its number, "label" and the word, ..., so that a table can mark its row."""
-
-    rows: NDArray[np.int64]
-    title: str
-    reason: str
-    kind: str = "none"
-    key: int | str | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
-NOTHING = Selection(np.empty(0, np.int64), "", "")
+#: Frames that "similar" shows.
+N_SIMILAR = 60
 
 
 class Explorer:
@@ -144,6 +123,40 @@ class Explorer:
         point = self.points.nearest(x, y, reach)
         return None if point is None or self.run.layout_rows[point] < 0 else int(self.run.layout_rows[point])
 
+    def select_similar(self) -> None:
+        """Select the frames nearest to the open one in the embedding. Raises InputError where it has no vector there."""
+        row = self._open_row()
+        rows = nearest_in_embedding(self.run, row, N_SIMILAR)
+        if not len(rows):
+            raise InputError(f"frame {self.run.frame_id[row]}: has no place in the embedding; choose a hit")
+        reason = f"nearest in the embedding to frame {self.run.frame_id[row]}"
+        self._set(Selection(rows, "Similar frames", reason, "similar"))
+        self.ordered = rows[np.argsort(np.linalg.norm(self.run.vectors[rows] - self.run.vectors[row], axis=1))]
+        self.focus = row
+
+    def select_open_frame(self) -> None:
+        """Select the open frame alone."""
+        row = self._open_row()
+        self._set(Selection(np.array([row]), "One frame", "one frame", "frame"))
+        self.focus = row
+
+    def drop_open_frame(self) -> None:
+        """Take the open frame out of the selection and open the next one."""
+        row, old, order = self._open_row(), self.selection, self.ordered
+        if row not in old.rows:
+            raise InputError("the open frame is not in the selection")
+        place, page = int(np.flatnonzero(order == row)[0]), self.page
+        reason = old.reason if old.reason.endswith("picked out") else f"{old.reason}, single frames picked out"
+        self._set(Selection(old.rows[old.rows != row], old.title, reason, "picked"))
+        self.ordered = np.delete(order, place)
+        self.go_to_page(page)
+        self.focus = int(self.ordered[min(place, len(self.ordered) - 1)]) if len(self.ordered) else None
+
+    def _open_row(self) -> int:
+        if self.focus is None:
+            raise InputError("no frame is open: click a thumbnail first")
+        return self.focus
+
     def next_unlabelled_cluster(self) -> bool:
         """Select the largest cluster of which less than half is labelled; False where there is none."""
         members = np.bincount(self.run.cluster[self.run.cluster >= 0], minlength=self.run.n_clusters)
@@ -171,29 +184,7 @@ class Explorer:
         self._sort()
 
     def _sort(self) -> None:
-        rows = self.selection.rows
-        if self.order == "random":
-            self.ordered = child_rng(self.shuffle, "explorer", self.selection.reason).permutation(rows)
-            return
-        key = {
-            "typical": self._distance_from_medoid,
-            "uncertain": lambda r: self.run.strength[r],
-            "bright": lambda r: -self.run.photons[r],
-            "recorded": lambda r: r,
-        }[self.order](rows)
-        self.ordered = rows[np.argsort(key, kind="stable")]  # NaN, where nothing is known, comes last
-
-    def _distance_from_medoid(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        vectors = self.run.vectors
-        if vectors is None or not len(rows):
-            return np.full(len(rows), np.nan)
-        here = vectors[rows]
-        if self.selection.kind == "cluster" and isinstance(self.selection.key, int) and self.selection.key >= 0:
-            center = vectors[self.run.medoid_rows()[self.selection.key]]
-        else:
-            known = here[~np.isnan(here[:, 0])]
-            center = known.mean(0) if len(known) else here[0]
-        return np.linalg.norm(here - center, axis=1)
+        self.ordered = in_order(self.run, self.selection, self.order, self.shuffle)
 
     @property
     def n_pages(self) -> int:

@@ -76,7 +76,7 @@ def data_url(picture: bytes) -> str:
 class Thumbnails:
     """Thumbnails of a store's frames as data URLs, read when asked for; the last ones are kept."""
 
-    def __init__(self, store: FrameStore, side_px: int = 128, keep: int = 4000) -> None:
+    def __init__(self, store: FrameStore, side_px: int = 128, keep: int = 2000) -> None:
         self._store, self._side, self._keep = store, side_px, keep
         self._made: OrderedDict[tuple[int, str], str] = OrderedDict()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apps.explorer import panels
+from apps.explorer import frame_panels, panels
 from apps.explorer.coloring import colorings
 from apps.explorer.colors import BASE, COUNTS, MASK_COLOR, by_quantity, category_color, ramp, rgb
 from apps.explorer.thumbnails import Thumbnails, brightness, data_url, png, shrunk
@@ -111,9 +111,9 @@ def all_panels(state):
     return "".join([
         panels.counts(state), panels.views(state), panels.undo_buttons(state), panels.legend(coloring, state, 5),
         panels.clusters(state, ["u"] * state.run.n_clusters), panels.labels(state), panels.selection(state),
-        panels.pager(state, "log"), panels.thumbs(state, ["u"] * len(rows)), panels.viewer(state, "log", False, 3),
+        frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows)), frame_panels.viewer(state, "log", False, 3),
         panels.export_hint(state, state.current_label()), panels.known_labels(state),
-        panels.hover_card(state, int(state.selection.rows[0]), "u"),
+        frame_panels.hover_card(state, int(state.selection.rows[0]), "u"),
     ])  # fmt: skip
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from apps.explorer.run import NOT_CLUSTERED, Library
-from apps.explorer.state import ORDERS, Explorer
+from apps.explorer.selection import ORDERS
+from apps.explorer.state import Explorer
 from apps.explorer.tables import cluster_rows
 from sorter.core.clustering import NOISE, Clustering
 from sorter.core.embedding import Layout
@@ -174,7 +175,7 @@ def test_several_labels_and_their_numbers_keep_their_colour(state):
     assert state.labels.of(row) == ["zebra", "ant"]
     state.remove_label("zebra")
     assert state.labels.number("ant") == 1, "the other one keeps its number"
-    assert set(state.labels.codes()[state.selection.rows]) == {1}
+    assert set(state.labels.codes()[state.selection.rows]) == {0}, "the first of the labels that are left"
 
 
 def test_next_unlabelled_goes_through_the_clusters(state):
@@ -232,6 +233,36 @@ def test_a_run_of_blanks(tmp_path):
     assert not len(state.selection)
     state.select_blanks()
     assert len(state.selection) == 40 and len(state.page_rows()) == 40
+
+
+def test_similar_frames_are_the_nearest_in_the_embedding(state, work):
+    state.select_cluster(1)
+    state.step_focus(1)
+    row = state.focus
+    state.select_similar()
+    embedding = work.read_embedding("contrastive")
+    at = np.flatnonzero(embedding.frame_id == state.run.frame_id[row])[0]
+    nearest = np.argsort(np.linalg.norm(embedding.vectors - embedding.vectors[at], axis=1))[:60]
+    assert ids(state) == set(map(int, embedding.frame_id[nearest]))
+    assert state.ordered[0] == row == state.focus
+    state.select_blanks()
+    state.step_focus(1)
+    with pytest.raises(InputError, match="choose a hit"):
+        state.select_similar()
+
+
+def test_single_frames_can_be_picked_out(state):
+    state.select_cluster(1)
+    with pytest.raises(InputError, match="no frame is open"):
+        state.drop_open_frame()
+    state.step_focus(1)
+    first, second, size = *state.ordered[:2], len(state.selection)
+    state.drop_open_frame()
+    assert len(state.selection) == size - 1 and first not in state.ordered and state.focus == second
+    state.drop_open_frame()
+    assert state.give_label("cube").reason == "cluster 1 of density, single frames picked out"
+    state.select_open_frame()
+    assert len(state.selection) == 1
 
 
 def test_random_actions_agree_with_a_model_of_the_label_book(state):
