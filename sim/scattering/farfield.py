@@ -20,12 +20,12 @@ import torch
 from torch import Tensor
 
 from sim.particles.bodies import Bodies
-from sim.scattering.filling import fill
+from sim.scattering.filling import exit_wave, fill
 from sim.scattering.grids import CUT_OFF, Box
 from sim.scattering.multislice import Propagation, curvature, exit_spectrum, propagation, slice_response
 from sim.scattering.pixels import pixel_q_inv_m, wavenumber_inv_m
 from sim.scattering.sampling import sampler
-from sim.scattering.straight import straight_spectrum
+from sim.scattering.straight import projected_spectrum, straight_spectrum
 from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 
@@ -159,7 +159,7 @@ def _plan(radius: float, thinner: float, view: View, rung: str, settings: FarFie
         pixel = WAVELENGTH * settings.pixel_wavelengths
     else:
         cut_off = min(view.outer + GUARD_MODES * WAVELENGTH / (settings.width_radii * radius), 1.0)
-        pixel = WAVELENGTH * settings.pixel_wavelengths * CUT_OFF / cut_off
+        pixel = min(WAVELENGTH * settings.pixel_wavelengths * CUT_OFF / cut_off, radius / 12)
         distance = radius / 8 if rung == "projection" else min(1 / view.deepest, radius / 4)
     width = settings.width_radii * radius
     planes = math.ceil(2 * radius / distance) + 1
@@ -187,6 +187,8 @@ def _field(bodies: Bodies, plan: Plan, geometry: Geometry, k: float, dtype: torc
     """Far fields (M, ny, nx) in units of 1/k^2 of M bodies at the origin."""
     box, device = plan.box, bodies.frame.device
     tables = _tables(plan, dtype, device)
+    if plan.rung == "projection":
+        return _to_pixels(projected_spectrum(exit_wave(bodies, box, k, dtype.to_real()).to(dtype), tables), box, geometry)
     index = bodies.index
     if not index.requires_grad and bool((index == index[:1]).all()):
         index = index[:1]  # particles of one material share its response
@@ -197,7 +199,11 @@ def _field(bodies: Bodies, plan: Plan, geometry: Geometry, k: float, dtype: torc
         spectrum = exit_spectrum(steps, response, curvature(index, box).to(dtype), box, tables)
     else:
         spectrum = straight_spectrum(steps, index, plan.rung, box, tables)
-    return sampler(box, geometry, dtype.to_real(), device)(spectrum)
+    return _to_pixels(spectrum, box, geometry)
+
+
+def _to_pixels(spectrum: Tensor, box: Box, geometry: Geometry) -> Tensor:
+    return sampler(box, geometry, spectrum.dtype.to_real(), spectrum.device)(spectrum)
 
 
 def _shifted(values: Tensor, position_m: Tensor, geometry: Geometry) -> Tensor:

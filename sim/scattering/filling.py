@@ -17,6 +17,30 @@ def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> Tensor:
 
     (L, planes, 2, half, 2, half, M), see `columns.soft_steps`.
     """
+    near, levels = _cut(bodies, box, k, dtype)
+    covers = [columns.soft_steps(*level, near, 4 * box.half**2, box) for level in levels]
+    return torch.stack(_visible(covers)).unflatten(2, (2, box.half, 2, box.half))
+
+
+def exit_wave(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> Tensor:
+    """Exit wave minus 1, (2, half, 2, half, M) complex, of M bodies as thin as their projection, averaged over each pixel."""
+    near, levels = _cut(bodies, box, k, dtype)
+    chords = [((high - low) * weight).sum(1) for low, high, weight in levels]
+    phase = sum(1j * (n - 1)[:, None, None] * chord for n, chord in zip(bodies.index.T, _visible(chords), strict=True))
+    wave = (torch.exp(phase) - 1).mean(1).T
+    whole = wave.new_zeros(4 * box.half**2, len(bodies)).index_copy(0, near, wave)
+    return whole.unflatten(0, (2, box.half, 2, box.half))
+
+
+def _visible(covers: list[Tensor]) -> list[Tensor]:
+    """What each layer fills, from what it and those above it fill together."""
+    return [cover - above for cover, above in pairwise(covers)] + covers[-1:]
+
+
+def _cut(
+    bodies: Bodies, box: Box, k: float, dtype: torch.dtype
+) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
+    """Pixels (K,) that bodies in ``box`` can meet and, per layer, intervals (M, S, columns^2, K) of it and those above."""
     x, y = box.pixel_positions(bodies.frame.device)
     near = torch.nonzero(torch.hypot(x, y) < box.radius + box.pixel)[:, 0]
     shifts = ((torch.arange(box.columns, dtype=x.dtype, device=x.device) + 0.5) / box.columns - 0.5) * box.pixel
@@ -25,12 +49,7 @@ def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> Tensor:
     parts = columns.parts_of(bodies, k, dtype)
     found = columns.intervals(parts, x, y, box.pixel / box.columns, 2 * box.radius)
     found = tuple(v.unflatten(-1, (box.columns**2, len(near))) for v in found)
-    covers = [
-        columns.soft_steps(*_union(bodies, level, *found), near, 4 * box.half**2, box)
-        for level in range(bodies.index.shape[1])
-    ]
-    visible = [c - above for c, above in pairwise(covers)] + covers[-1:]
-    return torch.stack(visible).unflatten(2, (2, box.half, 2, box.half))
+    return near, [_union(bodies, level, *found) for level in range(bodies.index.shape[1])]
 
 
 def _union(bodies: Bodies, level: int, low: Tensor, high: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,12 +21,14 @@ from sim.scattering.grids import CUT_OFF, Box, Transform, transform, unfolded
 class Propagation:
     """What depends on the box alone, tables over one quadrant (band + 1, band + 1) of the transverse wave numbers.
 
-    kz, taper, smoothing: see `slice_response`; step: phase from plane to plane; back: from the last plane to z = 0.
+    kz, taper, smoothing: see `slice_response`; smoothing_across: that by the pixels alone; step: phase from plane to
+    plane; back: from the last plane to z = 0.
     """
 
     kz: Tensor
     taper: Tensor
     smoothing: Tensor
+    smoothing_across: Tensor
     step: Tensor
     back: Tensor
     transform: Transform
@@ -43,12 +45,14 @@ def propagation(box: Box, outer: float, fade: float, dtype: torch.dtype, device:
     kz = (1 - square).clamp_min(1e-3).sqrt()
     qz = kz - 1
     across = torch.sinc(q * box.pixel / (2 * math.pi)).clamp_min(0.5)
+    across = across[:, None] * across
     along = torch.sinc(qz * box.distance / (2 * math.pi)).clamp_min(0.4)
     back = torch.exp(-1j * qz * (box.first + (box.planes - 1) * box.distance))
     return Propagation(
         kz,
         _fall(radius, CUT_OFF - 0.12, CUT_OFF),
-        along * across[:, None] * across,
+        along * across,
+        across,
         torch.exp(1j * qz * box.distance).to(dtype),
         (back * _fall(radius, outer, outer + fade)).to(dtype),
         transform(box, dtype.to_real(), device),

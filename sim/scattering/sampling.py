@@ -21,7 +21,7 @@ from sorter.core.geometry import Geometry
 
 TAPS = 4
 """Width of the interpolation kernel in samples."""
-OVERSAMPLING = 2.5
+OVERSAMPLING = 3.0
 """Samples of the q grid per wave number of the box; the interpolation errs by about 1e-4 of the field."""
 
 

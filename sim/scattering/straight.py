@@ -19,14 +19,12 @@ def straight_spectrum(steps: Tensor, index: Tensor, rung: str, box: Box, tables:
     """Spectrum (B, 2 band + 1, 2 band + 1) of the scattered wave at z = 0, of B bodies.
 
     steps: see `exit_spectrum`; index (L, B or 1): refractive indices. rung: "sliced" (complex phase on the way in),
-    "absorption" (loss alone), "born" (nothing), "projection" (all slices in one plane).
+    "absorption" (loss alone), "born" (nothing).
     """
     n, batch, dtype = box.band + 1, steps.shape[-1], tables.step.dtype
     # Rayleigh-Gans-Debye scatters with (n^2 - 1) / 2, which n - 1 approaches.
     phase = 0.5j * (index**2 - 1) if rung == "born" else 1j * (index - 1)
     phase = (phase * box.distance).to(dtype)
-    smoothing = (1 / (tables.kz * tables.smoothing)).to(steps.dtype)[:, None, :, None]
-    forward = torch.ones_like(tables.step) if rung == "projection" else tables.step
     wave = torch.zeros(2, n, 2, n, batch, dtype=dtype, device=steps.device)
     lit = torch.ones((), dtype=dtype, device=steps.device)
     filling = torch.zeros_like(steps[:, 0])
@@ -37,9 +35,14 @@ def straight_spectrum(steps: Tensor, index: Tensor, rung: str, box: Box, tables:
         wave = wave + tables.transform.spectrum(source * lit)
         lit = lit * passed
         if plane < box.planes - 1:
-            wave = wave * forward[:, None, :, None]
-    back = tables.back if rung != "projection" else tables.back.abs().to(dtype)
-    return unfolded(wave * smoothing * back[:, None, :, None])
+            wave = wave * tables.step[:, None, :, None]
+    return unfolded(wave * (tables.back / (tables.kz * tables.smoothing)).to(dtype)[:, None, :, None])
+
+
+def projected_spectrum(wave: Tensor, tables: Propagation) -> Tensor:
+    """Spectrum (B, 2 band + 1, 2 band + 1) of an exit wave minus 1, (2, half, 2, half, B), the same at any angle."""
+    obliquity = tables.back.abs() / (tables.kz * tables.smoothing_across)
+    return unfolded(tables.transform.spectrum(wave) * obliquity.to(wave.dtype)[:, None, :, None])
 
 
 def _scatter(x: Tensor, rung: str) -> tuple[Tensor, Tensor]:
