@@ -73,14 +73,15 @@ class FileTree:
         return [d for d in self.datasets if any(p.rsplit("/", 1)[-1] in names for p in (d.path, *d.aliases))]
 
 
-def read_tree(file: h5py.File) -> FileTree:
-    """Walk ``file``; soft and external links are followed, each object is listed once, under a hard link where it has one."""
+def read_tree(file: h5py.File, root: str = "/") -> FileTree:
+    """Walk ``file`` below the group ``root``. Soft and external links are followed; each object is listed once, under a hard
+    link where it has one."""
     paths: dict[tuple[int, int], list[str]] = {}
     found: dict[tuple[int, int], h5py.Dataset] = {}
     dangling: list[str] = []
     seen_groups: set[tuple[int, int]] = set()
     links: list[str] = []
-    _walk_hard(file, "/", paths, found, seen_groups, links)
+    _walk_hard(file[root], root, paths, found, seen_groups, links)
     while links:
         path = links.pop(0)
         try:

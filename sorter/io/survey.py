@@ -30,7 +30,7 @@ def survey(paths: Sequence[str | Path], options: ReadOptions) -> list[Surveyed]:
 
     Raises InputError where a file cannot be read, frames differ in shape, or two files would give the same frame ids.
     """
-    found = [_look(path, options) for path in expand_sources(list(paths))]
+    found = [_look(path, options) for path in expand_sources(paths)]
     first = found[0].recording
     names: dict[tuple[str, str], str] = {}
     for one in found:
@@ -41,7 +41,7 @@ def survey(paths: Sequence[str | Path], options: ReadOptions) -> list[Surveyed]:
                 " ingest them into two work folders"
             )
         same = names.setdefault((recording.run_id, recording.dataset), recording.path)
-        if same != recording.path:
+        if same is not recording.path:
             raise InputError(
                 f"{recording.path}: has the name (or run id) of {same}, so their frames cannot be told apart; rename one"
             )

@@ -148,6 +148,15 @@ class WorkFolder:
         threshold = -np.inf if attrs["threshold"] is None else float(attrs["threshold"])
         return Hits(**arrays, threshold=threshold, meta=attrs["meta"])
 
+    def write_statistics(self, n_frames: int, images: dict[str, NDArray]) -> None:
+        """Store what all frames together look like: images "mean", "std" and "max", (ny, nx) float64."""
+        self._write("statistics", "frames", images, {"n_frames": n_frames})
+
+    def read_statistics(self) -> tuple[int, dict[str, NDArray]]:
+        """Number of frames and the images of `write_statistics`. Raises MissingResultError before the ingest."""
+        images, attrs = self._read("statistics", "frames", "shotsort ingest")
+        return int(attrs["n_frames"]), images
+
     def write_embedding(self, embedding: Embedding) -> None:
         """Store an embedding under its name."""
         arrays: dict[str, NDArray] = {"frame_id": embedding.frame_id, "vectors": embedding.vectors}

@@ -77,6 +77,7 @@ class FrameWriter:
         self._frames, self._shard = frames, int(frames.shards[0])
         self._n = self.info.n_valid
         self._sources = list(self.info.sources)
+        self._places = {(s.run_id, s.dataset): place for place, s in enumerate(self._sources)}
         self._held: list[NDArray] = []
         self._table: list[FrameBlock] = []
 
@@ -92,12 +93,12 @@ class FrameWriter:
 
     def source(self, source: Source) -> int:
         """Place of a source, new or known by (run_id, dataset); a known one that has moved gets its present path."""
-        for place, known in enumerate(self._sources):
-            if (known.run_id, known.dataset) == (source.run_id, source.dataset):
-                self._sources[place] = replace(source, n_frames=known.n_frames)
-                return place
-        self._sources.append(replace(source, n_frames=0))
-        return len(self._sources) - 1
+        place = self._places.setdefault((source.run_id, source.dataset), len(self._sources))
+        if place == len(self._sources):
+            self._sources.append(replace(source, n_frames=0))
+        else:
+            self._sources[place] = replace(source, n_frames=self._sources[place].n_frames)
+        return place
 
     def reserve(self, n: int) -> None:
         """Make room for ``n`` more frames."""

@@ -9,7 +9,7 @@ difference of the two colours of a chequerboard within each tile, in which smoot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ _CLIP_SIGMA = 3.0
 #: Photons per tile and frame that the background may hold unseen: keeps one photon on a dark detector from being a hit.
 _UNSEEN_PHOTONS = 0.04
 _LOWEST_CHI2 = 1e-3
+_LEAST_SCALE_SIGMA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,11 @@ class Tiles:
         return self._sum(frames.astype(np.float32) * sign.astype(np.float32))[:, self.used].astype(np.float64)
 
     def _sum(self, frames: NDArray) -> NDArray:
+        """(N, rows, columns) sums over tiles: down each column of a tile first, which runs along memory."""
         ny, nx = self.good.shape
         kind = np.float64 if frames.dtype.kind == "f" else np.int64
-        rows = np.add.reduceat(frames, np.arange(0, ny, self.side_px), axis=1, dtype=kind)
-        return np.add.reduceat(rows, np.arange(0, nx, self.side_px), axis=2)
+        rows = [frames[:, y : y + self.side_px].sum(1, dtype=kind) for y in range(0, ny, self.side_px)]
+        return np.add.reduceat(np.stack(rows, axis=1), np.arange(0, nx, self.side_px), axis=2)
 
 
 @dataclass(frozen=True)
@@ -95,28 +97,45 @@ class Background:
         return np.log10(np.maximum(chi2 + level**2 / len(self.mean), _LOWEST_CHI2)).astype(np.float32)
 
 
-def estimate_background(sample: NDArray, bad_pixels: NDArray[np.bool_], unit: Unit) -> Background:
-    """The background of a run from a sample (n, ny, nx) of its frames, spread over the run.
+class BackgroundSample:
+    """The background of a run from some of its frames: init / update(frames) / merge(other) / finish().
 
-    Starts from the dimmest frames, then takes those that are closest to the background found.
+    Holds the tile sums of the frames seen (a kilobyte each), so give it a sample of a few thousand, spread over the run.
     """
-    tiles = Tiles.of(bad_pixels)
-    sums = tiles.sums(sample)
-    quietest = sums.sum(1)
-    photons = unit == "photon"
-    differences = None if photons else tiles.differences(sample)
-    for _ in range(_REFINEMENTS):
-        dim = quietest <= np.quantile(quietest, _DIM_SHARE)
-        mean = sums[dim].mean(0)
-        if photons:
-            background = Background(tiles, mean, np.full(len(mean), max(_UNSEEN_PHOTONS, 1 / dim.sum())), 1.0)
-        else:
-            background = Background(tiles, mean, _noise(differences[dim]), 0.0)  # type: ignore[index]
-        scale, quietest = background.fit(sums)
-    level = float(np.median(scale[dim]))
-    shot = 1 / np.sqrt(max(1.0, float(mean.sum()))) if photons else 1e-3
-    sigma = max(1.4826 * float(np.median(np.abs(scale[dim] - level))), shot)
-    return Background(tiles, background.mean, background.variance, background.shot, level, sigma)
+
+    def __init__(self, bad_pixels: NDArray[np.bool_], unit: Unit) -> None:
+        self._tiles, self._photons = Tiles.of(bad_pixels), unit == "photon"
+        self._sums: list[NDArray[np.float64]] = []
+        self._differences: list[NDArray[np.float64]] = []
+
+    def update(self, frames: NDArray) -> None:
+        """Take in frames (n, ny, nx)."""
+        self._sums.append(self._tiles.sums(frames))
+        if not self._photons:
+            self._differences.append(self._tiles.differences(frames))
+
+    def merge(self, other: BackgroundSample) -> None:
+        """Take in what another one has seen."""
+        self._sums += other._sums
+        self._differences += other._differences
+
+    def finish(self) -> Background:
+        """The background; starts from the dimmest frames, then takes those that are closest to the background found."""
+        sums = np.concatenate(self._sums)
+        differences = None if self._photons else np.concatenate(self._differences)
+        quietest = sums.sum(1)
+        for _ in range(_REFINEMENTS):
+            dim = quietest <= np.quantile(quietest, _DIM_SHARE)
+            mean = sums[dim].mean(0)
+            if differences is None:
+                background = Background(self._tiles, mean, np.full(len(mean), max(_UNSEEN_PHOTONS, 1 / dim.sum())), 1.0)
+            else:
+                background = Background(self._tiles, mean, _noise(differences[dim]), 0.0)
+            scale, quietest = background.fit(sums)
+        level = float(np.median(scale[dim]))
+        least = 1 / np.sqrt(max(1.0, float(mean.sum()))) if self._photons else _LEAST_SCALE_SIGMA
+        sigma = max(1.4826 * float(np.median(np.abs(scale[dim] - level))), least)
+        return replace(background, scale=level, scale_sigma=sigma)
 
 
 def _noise(differences: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 #: Scores up to this (chi2 per tile of 5) may be noise; blanks of a run lie below.
 NOISE_SCORE = 0.7
+#: With fewer frames a run has no background of its own.
+FEWEST_FRAMES = 10
 _SIGMAS = 5.0
 _MIN_BLANK_SHARE = 0.002
 _BINS = 120
@@ -63,8 +65,8 @@ def find_threshold(score: NDArray[np.floating], total: NDArray[np.floating], n_t
     """
     n = len(score)
     noise = np.asarray(score[score < NOISE_SCORE], np.float64)
-    if n == 0:
-        return ThresholdFit(np.inf, "blanks only", "the run has no frames")
+    if n < FEWEST_FRAMES:
+        return ThresholdFit(-np.inf, "hits only", f"{n} frames are too few to know a background; all are taken as hits")
     if len(noise) < max(1, _MIN_BLANK_SHARE * n):
         return _without_blank_peak(np.asarray(score, np.float64), np.asarray(total, np.float64))
     mode = half_sample_mode(noise)

@@ -210,7 +210,9 @@ def _unit(surveyed: list[Surveyed], config: IngestConfig) -> Unit:
         return said
     first = surveyed[0]
     with adapter(first.source.reader)(first.source.path, first.options) as reader:
-        unit = guess_unit(reader.read(0, min(_SAMPLE_FRAMES, first.recording.n_frames)))
+        bits = first.recording.mask_bits
+        good = np.ones(first.recording.shape_px, bool) if bits is None else ~bad_pixels(bits)
+        unit = guess_unit(reader.read(0, min(_SAMPLE_FRAMES, first.recording.n_frames))[:, good])
     log.info("%s: does not say the unit of its values; taken as '%s' (--unit says otherwise)", first.source.path, unit)
     return unit
 

@@ -18,13 +18,11 @@ from sorter.core.hits import Hits
 from sorter.io.progress import Progress
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
-from sorter.preprocess.hits import SAMPLE_FRAMES, Background, estimate_background
+from sorter.preprocess.hits import SAMPLE_FRAMES, Background, BackgroundSample
 from sorter.preprocess.threshold import ThresholdFit, find_threshold, histogram
+from sorter.stages.sampling import block_length, sample_blocks
 
 log = logging.getLogger(__name__)
-
-_BLOCK_BYTES = 32 << 20
-_SAMPLE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,10 @@ def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, f
 
 
 def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> Hits:
-    background = estimate_background(_sample(store), store.bad_pixels, store.unit)
+    sample = BackgroundSample(store.bad_pixels, store.unit)
+    for frames in sample_blocks(store, SAMPLE_FRAMES):
+        sample.update(frames)
+    background = sample.finish()
     photons, score = _score_all(store, background)
     fit = _decide(config, score, photons, len(background.mean))
     meta = {
@@ -95,25 +96,12 @@ def _decide(config: HitsConfig, score: NDArray, photons: NDArray, n_tiles: int) 
     return ThresholdFit(float(config.hits), "not looked for", text)
 
 
-def _sample(store: FrameStore) -> NDArray:
-    """Frames of runs of 16, spread evenly over the run: a few thousand, as many as fit into memory."""
-    ids = store.frame_ids
-    each = int(np.prod(store.shape_px)) * store.dtype.itemsize
-    wanted = int(np.clip(_SAMPLE_BYTES // each, 64, SAMPLE_FRAMES))
-    if len(ids) <= wanted:
-        return store.read(ids)
-    starts = np.linspace(0, len(ids) - 16, wanted // 16).astype(np.int64)
-    rows = np.unique((starts[:, None] + np.arange(16)).ravel())
-    return store.read(ids[rows])
-
-
 def _score_all(store: FrameStore, background: Background) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     n = len(store.frame_ids)
     photons, score = np.empty(n, np.float64), np.empty(n, np.float32)
-    block = max(1, _BLOCK_BYTES // (int(np.prod(store.shape_px)) * 8))
     done = 0
     with Progress("hits", n, "frames") as bar:
-        for ids, frames in store.chunks(block):
+        for ids, frames in store.chunks(block_length(store)):
             sums = background.tiles.sums(frames)
             rows = slice(done, done + len(ids))
             photons[rows], score[rows] = sums.sum(1), background.score(sums)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sorter.core.config import config_from_dict, config_to_dict, require
 from sorter.core.errors import InputError
 from sorter.core.frames import UNITS
+from sorter.core.geometry import Geometry
 from sorter.core.identity import frame_ids
 from sorter.io.adapters import adapter
 from sorter.io.masks import CONVENTIONS
@@ -24,11 +25,15 @@ from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import StoreInfo, ZarrFrameStore
 from sorter.io.zarr_writer import FrameBlock, FrameWriter, create_store
 from sorter.preprocess.calibration import COMMON_MODES
+from sorter.preprocess.center import FRAMES, estimate_center
+from sorter.preprocess.statistics import PixelStatistics, RunningStatistics
 from sorter.stages.conditioning import Conditioner, make_conditioner
+from sorter.stages.sampling import block_length, brightest_frames
 
 log = logging.getLogger(__name__)
 
-_READ_BYTES = 32 << 20
+_READ_BYTES = 16 << 20
+_CENTER_SAMPLE = 1024
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def ingest(
     with folder.stage("ingest", config_to_dict(config), None, {"sources": [str(p) for p in given]}) as record:
         writer = _open_writer(folder, conditioner, config, stored)
         _append_all(writer, surveyed, conditioner, new)
-        _finish(writer, conditioner, config)
+        _finish(folder, writer, conditioner, config)
         store = folder.frames()
         record.outputs.update(frames=len(store), new_frames=new, shape_px=list(store.shape_px))
     log.info("ingest: %d new frames, %d in all, in %s", new, len(store), folder.frames_path)
@@ -155,7 +160,13 @@ def _open_writer(
 ) -> FrameWriter:
     if stored is None:
         info = StoreInfo(
-            conditioner.unit, conditioner.geometry, 0, conditioner.factor, (), {"config": _plain(config)}, False
+            conditioner.unit,
+            conditioner.geometry,
+            0,
+            conditioner.factor,
+            (),
+            {"config": _plain(config)},
+            complete=False,
         )
         create_store(folder.frames_path, info, conditioner.dtype, conditioner.mask_arrays())
     writer = FrameWriter(folder.frames_path)
@@ -192,9 +203,47 @@ def _block(reader: Reader, conditioner: Conditioner, place: int, start: int, sto
     return FrameBlock(conditioner.condition(frames, bad), ids, place, start, columns, truth)
 
 
-def _finish(writer: FrameWriter, conditioner: Conditioner, config: IngestConfig) -> None:
+def _finish(folder: WorkFolder, writer: FrameWriter, conditioner: Conditioner, config: IngestConfig) -> None:
+    """Mask, statistics and beam centre, then the mark that the store is complete."""
     writer.commit()
     writer.write_arrays(conditioner.mask_arrays())
-    writer.commit(geometry=conditioner.geometry, ingest={"config": _plain(config)}, complete=True)
     for line in conditioner.warnings():
         log.warning("%s", line)
+    store = folder.frames()
+    _update_statistics(folder, store)
+    notes: dict[str, Any] = {"config": _plain(config)}
+    geometry = conditioner.geometry
+    if geometry.beam_center_px is None:
+        geometry, notes["center"] = _with_center(geometry, store)
+    writer.commit(geometry=geometry, ingest=notes, complete=True)
+
+
+def _update_statistics(folder: WorkFolder, store: ZarrFrameStore) -> None:
+    known = None
+    if "frames" in folder.result_names("statistics"):
+        n, images = folder.read_statistics()
+        known = PixelStatistics(n, **images)
+    running = RunningStatistics(store.shape_px, known)
+    for _, frames in store.select(store.frame_ids[running.n_frames :]).chunks(block_length(store)):
+        running.update(frames)
+    found = running.finish()
+    folder.write_statistics(found.n_frames, {"mean": found.mean, "std": found.std, "max": found.max})
+
+
+def _with_center(geometry: Geometry, store: ZarrFrameStore) -> tuple[Geometry, dict[str, Any]]:
+    """The geometry with an estimated beam centre, and the estimate as a note. An earlier estimate stays until the run has twice
+    as many frames as it was made from, so that results made with it stay comparable."""
+    before = store.info.ingest.get("center")
+    if before is not None and len(store) < 2 * before["store_frames"]:
+        center, error, found = tuple(before["center_px"]), before["error_px"], before["found"]
+        note = before
+    else:
+        estimate = estimate_center(brightest_frames(store, _CENTER_SAMPLE, FRAMES), store.bad_pixels)
+        center, error, found = estimate.center_px, estimate.error_px, estimate.found
+        note = asdict(estimate) | {"center_px": list(center), "store_frames": len(store)}
+    if not found:
+        log.warning("no beam centre is known, and the frames show no point symmetry: give it with --center Y,X")
+        return geometry, note
+    log.info("beam centre estimated at (%.1f, %.1f) +- %.1f pixels of the store", *center, error)
+    known = {"beam_center_px": center, "beam_center_error_px": error, "beam_center_source": "estimated"}
+    return replace(geometry, **known), note
