@@ -1,0 +1,36 @@
+"""The stages under the names of their commands, for a notebook: ``from apps.notebook import sort, cluster, table``."""
+
+from apps.report import report
+from apps.sort import SortConfig, sort
+from sorter.stages.cluster import ClusterConfig, cluster
+from sorter.stages.embed import EmbedConfig, embed
+from sorter.stages.evaluate import EvaluateConfig, evaluate
+from sorter.stages.export import export
+from sorter.stages.hits import HitsConfig, find_hits
+from sorter.stages.ingest import IngestConfig, ingest
+from sorter.stages.label import label
+from sorter.stages.subset import subset
+from sorter.stages.table import table
+from sorter.stages.train import TrainConfig, train
+
+__all__ = [
+    "ClusterConfig",
+    "EmbedConfig",
+    "EvaluateConfig",
+    "HitsConfig",
+    "IngestConfig",
+    "SortConfig",
+    "TrainConfig",
+    "cluster",
+    "embed",
+    "evaluate",
+    "export",
+    "find_hits",
+    "ingest",
+    "label",
+    "report",
+    "sort",
+    "subset",
+    "table",
+    "train",
+]

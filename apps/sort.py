@@ -1,0 +1,101 @@
+"""The main job: from recorded files to pattern classes and a report, in one call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from apps.report import report
+from sorter.cluster.fit import ClusterConfig
+from sorter.core.config import require
+from sorter.core.hits import Hits
+from sorter.core.seeds import child_seed
+from sorter.io.workfolder import WorkFolder
+from sorter.stages.cluster import cluster
+from sorter.stages.embed import EmbedConfig, embed
+from sorter.stages.hits import HitsConfig, find_hits
+from sorter.stages.ingest import IngestConfig, ingest
+from sorter.stages.train import TrainConfig, train
+
+__all__ = ["SortConfig", "sort"]
+
+log = logging.getLogger(__name__)
+
+#: Embeddings that need no training.
+_UNTRAINED = ("features", "pca")
+
+
+@dataclass(frozen=True)
+class SortConfig:
+    """Settings of the main job; each stage's own settings are in its own config.
+
+    embedding: what is clustered, several joined by "+"; models: what is trained and embedded besides (the FactorVAE says in
+    the report why frames differ). keep: differences that count, see `TrainConfig`. steps: weight updates of each training (0:
+    the model's own default). seed: of everything random.
+    """
+
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    hits: HitsConfig = field(default_factory=HitsConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    embedding: str = "contrastive+features"
+    models: tuple[str, ...] = ("factorvae",)
+    keep: str = ""
+    steps: int = 0
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(
+            all(self.embedding.split("+")), f"--embedding '{self.embedding}': name embeddings, several joined by '+'"
+        )
+        TrainConfig(keep=self.keep, steps=self.steps)
+
+    @property
+    def names(self) -> list[str]:
+        """All embeddings that are made, in order."""
+        return list(dict.fromkeys([*self.embedding.split("+"), *self.models]))
+
+
+def sort(
+    sources: str | Path | Sequence[str | Path], work: str | Path | WorkFolder, config: SortConfig | None = None
+) -> Path:
+    """Sort recorded files: ingest, find hits, train, embed, cluster, lay out, report. Returns the path of the report.
+
+    Every stage keeps what it finished, so a call that was interrupted goes on from there, and one with further files
+    does only what they need.
+    """
+    config = config or SortConfig()
+    ingest(sources, work, config.ingest)
+    folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    hits = find_hits(folder, config.hits)
+    if _enough(hits):
+        for name in config.names:
+            if name in _UNTRAINED or _train(folder, name, config):
+                embed(folder, EmbedConfig(model=name, device=config.device))
+    made = [name for name in config.embedding.split("+") if name in folder.result_names("embeddings")]
+    chosen = replace(
+        config.cluster, embedding="+".join(made) or "auto", seed=child_seed(config.seed, "cluster") % 2**31
+    )
+    cluster(folder, chosen)
+    return report(folder)
+
+
+def _enough(hits: Hits) -> bool:
+    if len(hits.hit_ids) < 2:
+        log.warning("%d hits: nothing to learn from and nothing to cluster", len(hits.hit_ids))
+        return False
+    return True
+
+
+def _train(folder: WorkFolder, name: str, config: SortConfig) -> bool:
+    """Train the network ``name``; False where there are too few hits for it."""
+    settings = TrainConfig(
+        model=name,
+        keep=config.keep,
+        steps=config.steps,
+        device=config.device,
+        seed=child_seed(config.seed, "train", name) % 2**31,
+    )
+    return train(folder, settings) is not None
