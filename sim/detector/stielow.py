@@ -1,7 +1,7 @@
 """The eleven image filters of Stielow et al. 2020 (Appendix D): what an experiment does to a pattern.
 
-The paper gives five groups: trivial (the identity), noise (uniform up to half the maximum; salt and pepper), blur (Gaussian of up to
-five pixels; jitter), cropping (centre crop, central hole, shift, uneven sensitivity), and successive application (a random
+The paper gives five groups: trivial (the identity), noise (uniform up to half the maximum; salt and pepper), blur (Gaussian of
+up to five pixels; jitter), cropping (centre crop, central hole, shift, uneven sensitivity), and successive application (a random
 combination of all; all in a well-defined order). Numbers that it does not give are the module's constants.
 
 Filters act on a grey image in [0, 1], as the paper's do: the logarithm of the intensity over its maximum.
@@ -28,8 +28,8 @@ MAX_BLUR_PX = 5.0
 MAX_JITTER_PX = 3.0
 #: Smallest side of the centre crop, share of the image.
 MIN_CROP = 0.6
-#: Largest radius of the central hole, share of the image's side.
-MAX_HOLE = 0.12
+#: Smallest and largest radius of the central hole, shares of the image's side.
+MIN_HOLE, MAX_HOLE = 0.02, 0.12
 #: Largest shift, share of the image's side.
 MAX_SHIFT = 0.08
 #: Smallest sensitivity of an attenuated part.
@@ -76,7 +76,7 @@ def center_crop(image: Image, rng: np.random.Generator) -> Image:
 
 def central_hole(image: Image, rng: np.random.Generator) -> Image:
     """Zero within a central disk of random radius: the shadow of the beam dump."""
-    radius = rng.uniform(0, MAX_HOLE) * image.shape[1]
+    radius = rng.uniform(MIN_HOLE, MAX_HOLE) * image.shape[1]
     y, x = (np.arange(n) - (n - 1) / 2 for n in image.shape)
     return image * (np.hypot(y[:, None], x[None, :]) > radius)
 

@@ -28,8 +28,8 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class CrystalConfig:
     """edge_nm: side of the block; min_planes .. max_planes clip it at min_cut .. 1 times half its edge from the centre.
-    max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers hold the same number of lattice
-    planes in each voxel). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
+    max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers, so that each voxel
+    holds the same number of lattice planes). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
     the smooth field that it leaves, relative to the strain."""
 
     edge_nm: float = 20.0
@@ -53,8 +53,8 @@ class CrystalConfig:
         require(0 <= self.relaxed_min <= 1 and self.smooth_strain >= 0,
                 "crystal: relaxed_min must lie in 0..1, smooth_strain be 0 or more")
         field_nm = self.voxels * self.voxel_nm
-        require(0 < self.edge_nm <= 0.95 * field_nm, f"crystal.edge_nm = {self.edge_nm}: must be at most {0.95 * field_nm:.4g} nm, "
-                "95 % of the field of voxels; take more voxels or more cells per voxel")
+        require(0 < self.edge_nm <= 0.95 * field_nm, f"crystal.edge_nm = {self.edge_nm}: must be at most "
+                f"{0.95 * field_nm:.4g} nm, 95 % of the field of voxels; take more voxels or more cells per voxel")
 
     @property
     def voxel_nm(self) -> float:

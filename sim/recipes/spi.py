@@ -8,11 +8,12 @@ approximation). The background is what an injector makes: a streak from the jet,
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
 from sim.detector import DetectorConfig, FluenceConfig, LayoutConfig, draw_shot
-from sim.particles import library
+from sim.particles import Shape, library
 from sim.recipes.base import BLANK
 from sim.recipes.draws import check_mixture, check_radii, choose, place_apart, random_rotation
 from sim.recipes.particle_run import ParticleRun, ParticleRunOptions
@@ -65,6 +66,11 @@ class SpiOptions(ParticleRunOptions):
         require(self.multi_distance_nm >= 0, f"multi_distance_nm = {self.multi_distance_nm}: must be 0 or more")
 
 
+@lru_cache(maxsize=1)
+def _virus_shape() -> Shape:
+    return library.make("virus", np.random.default_rng(7), shell=0.12, core=0.6, lumps=3)
+
+
 class Spi(ParticleRun):
     """See the module."""
 
@@ -96,8 +102,7 @@ class Spi(ParticleRun):
         options = self.options
         radius_m = options.virus_radius_nm * 1e-9 * float(1 + options.virus_spread * np.clip(what.standard_normal(), -3, 3))
         index = (self._index(1.0), self._index(0.7), self._index(options.contrast))
-        shape = library.make("virus", np.random.default_rng(7), shell=0.12, core=0.6, lumps=3)
-        return Particle("virus", shape, radius_m, index, random_rotation(shot))
+        return Particle("virus", _virus_shape(), radius_m, index, random_rotation(shot))
 
     def _radius_m(self, what: np.random.Generator) -> float:
         return float(np.exp(what.uniform(np.log(self.options.min_radius_nm), np.log(self.options.max_radius_nm)))) * 1e-9
