@@ -37,7 +37,8 @@ class ClusterConfig:
     embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
     step out. min_cluster_size: smallest group that counts; None takes one in a hundred of the clustered hits, at least 15.
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
-    (1: all); the others stay noise and are assigned by their neighbours. max_fit: most frames that UMAP is fitted to.
+    (1: all); the others stay noise and are assigned by their neighbours. one_population: whether clusters between which the
+    density has no valley are taken back. max_fit: most frames that UMAP is fitted to.
     """
 
     embedding: str = "auto"
@@ -49,6 +50,7 @@ class ClusterConfig:
     min_samples: int = 5
     selection: str = "eom"
     bright_share: float = 0.5
+    one_population: bool = True
     assign_neighbors: int = 15
     max_fit: int = 30_000
     layout_neighbors: int = 15
@@ -74,8 +76,23 @@ def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfi
     The result does not depend on the order of rows and is the same for the same input and seed.
     """
     order = np.argsort(embedding.frame_id)
-    ids, photons = embedding.frame_id[order], np.asarray(photons, np.float64)[order]
+    ids = embedding.frame_id[order]
     points = principal_components(scale_block(embedding.vectors[order]), config.pca_dims)
+    clustering = _clusters(embedding.name, ids, points, np.asarray(photons, np.float64)[order], config)
+    return clustering, lay_out(embedding.name, ids, points, config)
+
+
+def find_clusters(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> Clustering:
+    """The clustering of `fit` without its layout."""
+    order = np.argsort(embedding.frame_id)
+    points = principal_components(scale_block(embedding.vectors[order]), config.pca_dims)
+    return _clusters(embedding.name, embedding.frame_id[order], points, np.asarray(photons, np.float64)[order], config)
+
+
+def _clusters(
+    name: str, ids: NDArray[np.uint64], points: NDArray, photons: NDArray[np.float64], config: ClusterConfig
+) -> Clustering:
+    """The clustering of ``points`` (N, d), rows in order of their ids."""
     first = bright_rows(photons, config.bright_share)
     first = first[~lone_points(points[first], config.min_samples)]
     first, result, facts = _density(points, first, config)
@@ -85,7 +102,7 @@ def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfi
     assigned = assign_by_neighbours(points, labels, config.assign_neighbors)
     n_clusters = int(labels.max(initial=NOISE)) + 1
     meta = {
-        "embedding": embedding.name,
+        "embedding": name,
         "config": config_to_dict(config),
         "n_hits": len(ids),
         "n_clustered_first": len(first),  # the others are dimmer, or lie alone
@@ -96,10 +113,8 @@ def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfi
         "noise_share_clustered_first": round(float((result.labels < 0).mean()), 4) if len(first) else None,
         **facts,
     }
-    clustering = Clustering(
-        config.name, ids, labels, strength, assigned, ids[medoids(points, labels, strength)], result.tree, meta
-    )
-    return clustering, lay_out(embedding.name, ids, points, config)
+    stand_for = ids[medoids(points, labels, strength)]
+    return Clustering(config.name, ids, labels, strength, assigned, stand_for, result.tree, meta)
 
 
 def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:
@@ -131,7 +146,7 @@ def _density(
     use_umap = config.umap_dims and not alike and len(chosen) > 2 * config.umap_dims + 2
     reduced = umap(chosen, config.umap_dims, config.umap_neighbors, 0.0, seed, config.max_fit) if use_umap else chosen
     result = density_clusters(reduced, size, config.min_samples, config.selection)
-    if alike or one_population(chosen, result.labels):
+    if alike or (config.one_population and one_population(chosen, result.labels)):
         facts["one_population"] = True
         log.warning("the hits form one population: they are kept as one cluster")
         first, result = np.arange(len(points)), whole_population(points, config.min_samples)

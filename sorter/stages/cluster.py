@@ -84,12 +84,17 @@ def _embedding_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> E
 
 
 def _inputs(embedding: Embedding | None, hits: Hits) -> dict[str, Any]:
+    name = None if embedding is None else embedding.name
+    return {"embedding": name, "hits": len(hits.hit_ids), "sha256": inputs_digest(embedding, hits)}
+
+
+def inputs_digest(embedding: Embedding | None, hits: Hits) -> str:
+    """Checksum of what decides a clustering, its config apart: the hits, their photons and their vectors."""
     digest = hashlib.sha256(hits.hit_ids.tobytes())
     if embedding is not None:
         digest.update(np.ascontiguousarray(embedding.vectors).tobytes())
         digest.update(hits.photons[hits.is_hit].tobytes())
-    name = None if embedding is None else embedding.name
-    return {"embedding": name, "hits": len(hits.hit_ids), "sha256": digest.hexdigest()}
+    return digest.hexdigest()
 
 
 def _up_to_date(work: WorkFolder, config: ClusterConfig, inputs: dict[str, Any]) -> bool:

@@ -19,6 +19,11 @@ KEYS = {
 FAST = ClusterConfig(umap_dims=0, bright_share=1.0)
 
 
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    monkeypatch.setattr("sorter.cluster.few_labels.N_DRAWS", 2)
+
+
 def test_cluster_stores_clustering_and_layout_and_rests_when_up_to_date(tmp_path):
     work = make_work_folder(tmp_path, n=200)
     stored = cluster(work, FAST)

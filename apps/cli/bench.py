@@ -1,0 +1,34 @@
+"""``shotsort bench``: the tables of the README, each a module of apps.bench."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+HELP = "The tables of the README: sorting, far fields, scale and others, each by one command."
+EXAMPLE = """  shotsort bench farfield
+  shotsort bench sorting --json
+"""
+#: Benches and the line that ``shotsort bench --help`` shows; each is apps/bench/NAME.py, imported when it is called.
+BENCHES = {
+    "sorting": "sorters against each other on labelled runs",
+    "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One sub-parser per bench."""
+    choices = parser.add_subparsers(dest="bench", metavar="BENCH", required=True)
+    for name, summary in BENCHES.items():
+        bench = importlib.import_module(f"apps.bench.{name}")
+        raw = argparse.RawDescriptionHelpFormatter
+        sub = choices.add_parser(
+            name, help=summary, description=bench.HELP, epilog=f"example:\n{bench.EXAMPLE}", formatter_class=raw
+        )
+        bench.add_arguments(sub)
+        sub.set_defaults(bench_main=bench.main)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the bench that was named."""
+    return args.bench_main(args)

@@ -1,0 +1,1 @@
+"""The field's earlier ways of sorting, kept as baselines."""
