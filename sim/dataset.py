@@ -18,8 +18,8 @@ class SimulatedFrames(IterableDataset):
     """Blocks of frames of a recipe, computed when they are asked for.
 
     Yields dictionaries: "frames" (B, ny, nx) float32 tensor; "index" (B,) int64, the frame's number in the run; each column of
-    the truth, a tensor where it is numeric, else a list of strings. Frame i is the same as frame i of `sim.run.simulate` with the same
-    recipe, options and seed. Use it with ``DataLoader(batch_size=None, num_workers=W, multiprocessing_context="spawn")``: the
+    the truth, a tensor where it is numeric, else a list of strings. Frame i is that of `sim.run.simulate` with the same recipe,
+    options and seed. Use it with ``DataLoader(batch_size=None, num_workers=W, multiprocessing_context="spawn")``: the
     workers share the blocks between them, and the order of blocks is that of their numbers.
 
     n_frames: None goes on for ever. start: number of the first frame, a multiple of the recipe's block.

@@ -95,7 +95,7 @@ class Output(ABC):
             started = json.loads(marker.read_text()) if marker.exists() else None
             if started == self.description:
                 return "partial"
-            if started is not None and not overwrite:
+            if started is not None and self.done() and not overwrite:
                 raise InputError(f"{self.partial}: {_difference(started, self.description)}; give --overwrite or another name")
             shutil.rmtree(self.partial)
         self._check_space()

@@ -37,7 +37,7 @@ def simulate(
     """Simulate ``n_frames`` frames of ``recipe`` into ``to`` (.h5, .cxi or .zarr).
 
     options: of the recipe, dotted names reach into its parts ({"detector.blur_px": 1.0}); workers: processes (default: one per
-    core; 1 computes in this process). Returns "complete" where the same run was already there, "resumed" or "written".
+    core, one for a GPU; 1 computes in this process). Returns "complete" where the same run was already there, "resumed" or "written".
     Raises InputError for an unknown recipe or option, impossible values, or something else at ``to``.
     """
     require(n_frames >= 1, f"frames = {n_frames}: need at least 1")
@@ -52,7 +52,7 @@ def simulate(
     todo = [start for start in range(0, n_frames, unit) if start not in done]
     bar = tqdm(total=n_frames, initial=sum(min(unit, n_frames - s) for s in done), unit="frame", disable=not progress,
                desc=f"sim {recipe}")
-    workers = min(workers or os.cpu_count() or 1, max(len(todo), 1))
+    workers = min(workers or (1 if made.device.type == "cuda" else os.cpu_count()) or 1, max(len(todo), 1))
     task = _Task(recipe, options, seed, device, output, unit)
     try:
         for start in _run(task, todo, workers):

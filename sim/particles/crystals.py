@@ -28,8 +28,8 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class CrystalConfig:
     """edge_nm: side of the block; min_planes .. max_planes clip it at min_cut .. 1 times half its edge from the centre.
-    max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers, so that each voxel
-    holds the same number of lattice planes). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
+    max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers: as many lattice
+    planes in each). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
     the smooth field that it leaves, relative to the strain."""
 
     edge_nm: float = 20.0

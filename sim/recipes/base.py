@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from sorter.core.config import config_to_dict
+from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 
 #: Class of a frame without a particle.
@@ -63,7 +64,7 @@ class Recipe(ABC):
     BLOCK_FRAMES: ClassVar[int] = 64
 
     def __init__(self, options: Any, seed: int, device: str = "cpu") -> None:
-        self.options, self.seed, self.device = options, int(seed), torch.device(device)
+        self.options, self.seed, self.device = options, int(seed), computing_device(device)
 
     @property
     @abstractmethod
@@ -82,6 +83,19 @@ class Recipe(ABC):
     def describe(self) -> dict[str, Any]:
         """Name, options and seed, JSON-ready: what a frame depends on besides its index."""
         return {"recipe": self.NAME, "seed": self.seed, "options": config_to_dict(self.options)}
+
+
+def computing_device(name: str) -> torch.device:
+    """The torch device ``name``: cpu, cuda or cuda:N. Raises InputError where this machine has none of that name."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r}: unknown; use cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r}: not supported; use cpu or cuda")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} of them; use cpu")
+    return device
 
 
 @contextmanager

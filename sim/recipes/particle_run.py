@@ -18,6 +18,7 @@ from sim.recipes.base import Block, Recipe, Recording
 from sim.recipes.scene import Particle, Scene, truth_of
 from sim.recipes.varied import FieldBank, field_bank
 from sim.scattering import FarFieldSettings, far_field, intensity
+from sim.scattering.farfield import RUNGS
 from sorter.core.config import require
 from sorter.core.geometry import Geometry
 from sorter.core.seeds import child_rng, child_seed
@@ -44,6 +45,7 @@ class ParticleRunOptions:
     def __post_init__(self) -> None:
         require(1 <= self.views_per_particle <= PAIR_FRAMES and PAIR_FRAMES % self.views_per_particle == 0,
                 f"views_per_particle = {self.views_per_particle}: must divide {PAIR_FRAMES}")
+        require(self.rung in ("auto", *RUNGS), f"rung = {self.rung!r}: must be auto or one of {', '.join(RUNGS)}")
         require(0 <= self.vary <= 100_000, f"vary = {self.vary}: must lie in 0..100000 far fields")
 
     def largest_radius_nm(self) -> float:

@@ -159,7 +159,8 @@ def test_background_ring_and_streak_stand_where_they_should():
     streak = mean_frames(DetectorConfig(streak_photons=2, streak_angle_deg=0, integer=False), photons=None).frames[0]
     assert streak[23:25].sum() > 20 * streak[:10].sum()
     level = Detector(DetectorConfig(background_photons=2.0, background_spread=0.5), GEOMETRY)
-    frames = level.expose(torch.zeros(400, 48, 48), [None] * 400, FrameNoise([np.random.default_rng(i) for i in range(400)])).frames
+    noise = FrameNoise([np.random.default_rng(i) for i in range(400)])
+    frames = level.expose(torch.zeros(400, 48, 48), [None] * 400, noise).frames
     per_frame = frames.mean((1, 2))
     assert per_frame.mean() == pytest.approx(2, rel=0.1) and per_frame.std() == pytest.approx(1, rel=0.25)
 

@@ -118,7 +118,8 @@ def test_clipped_atoms_are_an_fcc_lattice_inside_the_planes():
 
 
 def test_voxelising_a_homogeneous_strain_gives_it_back():
-    atoms = clipped_atoms_nm(CrystalConfig(edge_nm=8, voxels=24, voxel_cells=1, min_cut=1), MinimiseConfig(), np.random.default_rng(1))
+    block = CrystalConfig(edge_nm=8, voxels=24, voxel_cells=1, min_cut=1)
+    atoms = clipped_atoms_nm(block, MinimiseConfig(), np.random.default_rng(1))
     strain = np.diag([0.01, -0.005, 0.0])
     crystal = voxelise(CONFIG, atoms, atoms @ (np.eye(3) + strain), strain)
     place = voxel_positions_nm(CONFIG)
