@@ -8,9 +8,10 @@ from html import escape
 from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, Coloring, category_color
 from apps.explorer.frame_panels import cluster_color, cluster_name
 from apps.explorer.parts import number, options, quantity, segments, select, share, tag
-from apps.explorer.run import Library
+from apps.explorer.run import NOT_CLUSTERED, Library
 from apps.explorer.state import Explorer
 from apps.explorer.tables import ClusterRow, cluster_rows
+from sorter.core.clustering import NOISE
 from sorter.core.errors import ShotsortError
 from sorter.core.labels import LabelEvent
 
@@ -167,12 +168,17 @@ def selection(state: Explorer) -> str:
 
 
 def export_hint(state: Explorer, current: str | None) -> str:
-    """The command that exports the frames of the current label."""
-    if current is None or current not in state.labels.names:
+    """The command that exports the frames of the current label, else of the selected cluster."""
+    chosen, run = state.selection, state.run
+    if current is not None and current in state.labels.names:
+        what = f"--label={shlex.quote(current)}" if current.startswith("-") else f"--label {shlex.quote(current)}"
+        stem = "".join(c if c.isalnum() or c in "._" else "_" for c in current).strip("._") or "picks"
+    elif chosen.kind == "cluster" and run.clustering is not None and chosen.key != NOT_CLUSTERED:
+        named = "" if run.clustering.name == "density" else f" --clustering {run.clustering.name}"
+        what, stem = f"--cluster={chosen.key}{named}", f"cluster{chosen.key}" if chosen.key != NOISE else "noise"
+    else:
         return '<span class="hint">Give a label to see the command that exports its frames.</span>'
-    word = f"--label={shlex.quote(current)}" if current.startswith("-") else f"--label {shlex.quote(current)}"
-    stem = "".join(c if c.isalnum() or c in "._" else "_" for c in current).strip("._") or "picks"
-    command = f"shotsort export {shlex.quote(str(state.run.work.path))} {word} --to {stem}.cxi"
+    command = f"shotsort export {shlex.quote(str(run.work.path))} {what} --to {stem}.cxi"
     return f'<code id="command">{escape(command)}</code><button data-copy="command" title="copy">copy</button>'
 
 

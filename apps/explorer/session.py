@@ -197,7 +197,8 @@ class Session(Actions):
 
     def refresh_selection(self) -> None:
         """After another selection."""
-        self.current = self.state.current_label() or self.current
+        if len(self.state.selection):
+            self.current = self.state.current_label()
         self.bridge.selection = panels.selection(self.state)
         self._refresh_tables()
         self.refresh_page()

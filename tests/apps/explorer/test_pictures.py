@@ -144,4 +144,6 @@ def test_export_command_is_exact(state, label, option):
     state.give_label(label)
     hint = panels.export_hint(state, label)
     assert f"shotsort export {state.run.work.path} {option} --to ".replace("'", "&#x27;") in hint
+    assert "--cluster=0 --to cluster0.cxi" in panels.export_hint(state, None)
+    state.select_blanks()
     assert "Give a label" in panels.export_hint(state, None)
