@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 MIN_GOOD_FRACTION = 0.5
 
 
+#: The short side keeps at least this many pixels when the factor is chosen: modules stacked in a column stay wide enough.
+_LEAST_SIDE_PX = 32
+
+
 def choose_factor(shape_px: tuple[int, int], largest_px: int) -> int:
-    """The smallest whole factor by which both sides of the detector come to at most ``largest_px``."""
-    return max(1, -(-max(shape_px) // largest_px))
+    """The smallest whole factor by which the long side comes to at most ``largest_px``, the short one not below 32."""
+    wanted = -(-max(shape_px) // largest_px)
+    return max(1, min(wanted, min(shape_px) // _LEAST_SIDE_PX))
 
 
 def _tiles(images: NDArray, factor: int) -> NDArray:

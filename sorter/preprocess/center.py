@@ -24,8 +24,8 @@ _SMOOTHING_PX = 0.8
 _GRID_ERROR_PX = 0.5
 #: A pattern whose two halves are lit unevenly seems shifted by about this share of its rms radius.
 _LIGHT_ERROR = 0.04
-#: Beyond this share of the long side the error says that there is no point symmetry to be seen.
-_MAX_ERROR = 0.1
+#: Beyond this share of the long side, or below this correlation, there is no point symmetry to be seen.
+_MAX_ERROR, _MIN_AGREEMENT = 0.1, 0.65
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def estimate_center(frames: NDArray, bad_pixels: NDArray[np.bool_]) -> CenterEst
     between = float(np.abs(np.array(centers) - center).max())
     light = _LIGHT_ERROR * _rms_radius(lit, good, center)
     error = float(np.sqrt(_GRID_ERROR_PX**2 + between**2 + float(np.median(scatter)) ** 2 + light**2))
-    found = error <= _MAX_ERROR * max(ny, nx)
+    found = error <= _MAX_ERROR * max(ny, nx) and agreement >= _MIN_AGREEMENT
     return CenterEstimate((float(center[0]), float(center[1])), error, agreement, len(lit), found)
 
 
