@@ -38,7 +38,7 @@ class TiffReader(Reader):
             self._tiff = tifffile.TiffFile(found)
             series = self._tiff.series[0]
             shape = (1, *series.shape) if len(series.shape) == 2 else tuple(series.shape)
-        except (OSError, ValueError, IndexError, tifffile.TiffFileError) as error:
+        except Exception as error:  # tifffile raises whatever a damaged file makes it meet
             raise InputError(f"{path}: not a whole TIFF file ({error}); write it again") from error
         self._pages: Any = series.pages
         check_frames(path, "the image", shape)

@@ -17,7 +17,7 @@ import zarr
 from numpy.typing import NDArray
 
 from sorter.core.clustering import TREE_DTYPE, Clustering
-from sorter.core.embedding import Embedding, Layout
+from sorter.core.embedding import Embedding, Layout, check_rows
 from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest, software_versions, utc_now
@@ -201,8 +201,21 @@ class WorkFolder:
         arrays, attrs = self._read("subsets", name, "shotsort subset")
         return Subset(name, arrays["frame_id"], attrs["rule"], attrs["label_book_revision"], attrs["meta"])
 
+    def write_reconstruction(
+        self, name: str, frame_id: NDArray[np.uint64], columns: dict[str, NDArray], meta: dict[str, Any]
+    ) -> None:
+        """Store what a reconstruction found: columns (N, ...), one row per frame, and what made them (JSON-ready)."""
+        check_rows(f"reconstruction {name}", frame_id, **columns)
+        self._write("reconstructions", name, {"frame_id": frame_id, **columns}, {"meta": meta})
+
+    def read_reconstruction(self, name: str) -> tuple[NDArray[np.uint64], dict[str, NDArray], dict[str, Any]]:
+        """frame_id (N,), columns and meta of a reconstruction. Raises MissingResultError where it is not there."""
+        arrays, attrs = self._read("reconstructions", name, "shotsort recon")
+        return arrays.pop("frame_id"), arrays, attrs["meta"]
+
     def result_names(self, kind: str) -> list[str]:
-        """Names of the results of ``kind`` ("hits", "embeddings", "layouts", "clusters", "subsets"), oldest first."""
+        """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets" or
+        "reconstructions"."""
         folder = self.path / "results.zarr" / kind
         if not folder.is_dir():
             return []
