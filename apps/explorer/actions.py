@@ -28,7 +28,6 @@ class Actions:
     mode: str
     rings: bool
     color_by: str
-    current: str | None
 
     def do_cluster(self, value: str) -> None:
         self.state.select_cluster(int(value))
@@ -44,7 +43,6 @@ class Actions:
 
     def do_label_row(self, value: str) -> None:
         self.state.select_label(value)
-        self.current = value
         self.refresh_selection()
 
     def do_clear(self, _value: str) -> None:
@@ -141,12 +139,10 @@ class Actions:
 
     def do_label(self, value: str) -> None:
         event = self.state.give_label(value)
-        self.current = value.strip()
+        word = value.strip()
         n = len(event.frame_id) if event else 0
         frames = f"{panels.number(n)} frame{'s' if n != 1 else ''}"
-        self.say(
-            f"{frames} labelled ‘{self.current}’" if event else f"all of them are labelled ‘{self.current}’ already"
-        )
+        self.say(f"{frames} labelled ‘{word}’" if event else f"all of them are labelled ‘{word}’ already")
         self.refresh_all_labels()
 
     def do_unlabel(self, value: str) -> None:

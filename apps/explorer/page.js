@@ -21,7 +21,11 @@ window.shotsort = (() => {
   function draw(name) {
     const panel = one(`[data-panel="${name}"]`);
     panel.innerHTML = bridge[name];
-    if (name === "thumbs") panel.scrollTop = 0;
+    if (name === "thumbs") {
+      const first = panel.querySelector(".thumb")?.dataset.value ?? "";
+      if (first !== panel.dataset.first) panel.scrollTop = 0;
+      panel.dataset.first = first;
+    }
     if (name === "clusters") panel.querySelector(".row.on")?.scrollIntoView({block: "nearest"});
   }
 

@@ -167,9 +167,9 @@ def selection(state: Explorer) -> str:
     return f'<h2>{escape(chosen.title)}</h2><span class="of">{number(len(chosen))} frames</span><span class="tags">{tags}</span>'
 
 
-def export_hint(state: Explorer, current: str | None) -> str:
+def export_hint(state: Explorer) -> str:
     """The command that exports the frames of the current label, else of the selected cluster."""
-    chosen, run = state.selection, state.run
+    chosen, run, current = state.selection, state.run, state.current
     if current is not None and current in state.labels.names:
         what = f"--label={shlex.quote(current)}" if current.startswith("-") else f"--label {shlex.quote(current)}"
         stem = "".join(c if c.isalnum() or c in "._" else "_" for c in current).strip("._") or "picks"

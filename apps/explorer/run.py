@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,14 @@ def load_run(work: WorkFolder, layout: str, clustering: str | None) -> Run:
     return Run(work, store, hits, xy, grouped, index, in_layout, cluster, strength, photons, is_hit)
 
 
+def _modified_ns(path: Path) -> int:
+    """When a result was written; 0 while it is just being replaced."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 class Library:
     """The runs of a work folder that pages have open; each is read once as long as its files stay the same."""
 
@@ -148,7 +157,7 @@ class Library:
         kinds = ("hits", "layouts", "clusters")
         names = [(kind, name) for kind in kinds for name in sorted(self.work.result_names(kind))]
         folder = self.work.path / "results.zarr"
-        return tuple((kind, name, (folder / kind / name).stat().st_mtime_ns) for kind, name in names)
+        return tuple((kind, name, _modified_ns(folder / kind / name)) for kind, name in names)
 
     def load(self, layout: str | None = None, clustering: str | None = None) -> Run:
         """The run in the named layout and clustering; by default the density clustering and the layout of its embedding.

@@ -47,15 +47,15 @@ class Session(Actions):
         self.state = state = Explorer(library, book)
         self.bridge = Bridge(name="bridge")
         self.scale, self.color_by, self.rings, self.mode = "log", "cluster", False, "replace"
-        self.current: str | None = None
         self.thumbnails = Thumbnails(state.run.store)
         self.layout, self.frame = LayoutFigure(), FrameFigure(state.run.store.geometry)
         self.layout.plot.name, self.frame.plot.name = "layout", "frame"
         self.frame.show_rings(False)
-        self._wire()
+        self._redraw_later: Any = None
         self.redraw(whole=True)
         self.refresh_labels()
         self.refresh_selection()
+        self._wire()
 
     def _wire(self) -> None:
         doc, plot, bridge = self.doc, self.layout.plot, self.bridge
@@ -77,7 +77,6 @@ class Session(Actions):
         for root in (plot, self.frame.plot, bridge):
             doc.add_root(root)
         doc.add_periodic_callback(self._poll, POLL_MS)
-        self._redraw_later: Any = None
 
     # -- from the page ---------------------------------------------------------------------------------------------------
     def _received(self, _attr: str, _old: str, text: str) -> None:
@@ -100,8 +99,8 @@ class Session(Actions):
             action(*values)
         except ShotsortError as error:
             self.say(str(error), bad=True)
-        except (ValueError, TypeError, KeyError) as error:
-            log.warning("%s%s: %s", getattr(action, "__name__", action), values, error)
+        except (ValueError, TypeError, KeyError):
+            log.exception("%s%s", action.__name__, values)
             self.say("that did not work; reload the page and try again", bad=True)
 
     def _drawn(self, event: SelectionGeometry) -> None:
@@ -142,8 +141,7 @@ class Session(Actions):
     def _poll(self) -> None:
         try:
             if self.state.refresh_labels():
-                self.refresh_labels()
-                self.refresh_selection()
+                self.refresh_all_labels()
             if self.state.results_changed():
                 self.bridge.banner = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
         except ShotsortError as error:
@@ -193,12 +191,10 @@ class Session(Actions):
         medoids = self.thumbnails.urls(state.run.clustering.medoids) if state.run.clustering else []
         self.bridge.clusters = panels.clusters(state, medoids)
         self.bridge.labels = panels.labels(state)
-        self.bridge.export = panels.export_hint(state, self.current)
+        self.bridge.export = panels.export_hint(state)
 
     def refresh_selection(self) -> None:
         """After another selection."""
-        if len(self.state.selection):
-            self.current = self.state.current_label()
         self.bridge.selection = panels.selection(self.state)
         self._refresh_tables()
         self.refresh_page()

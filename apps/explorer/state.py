@@ -26,7 +26,8 @@ N_SIMILAR = 60
 
 
 class Explorer:
-    """One page: a run, a selection of its frames, a page of thumbnails, and the label book that all pages share.
+    """One page: a run, a selection of its frames, a page of thumbnails, and the label book that all pages share. ``current``
+    is the label that was given or pointed at last.
 
     Selections cover all frames of the run, whatever number of points is drawn. Raises MissingResultError without a layout.
     """
@@ -169,6 +170,7 @@ class Explorer:
 
     def _set(self, selection: Selection) -> None:
         self.selection = selection
+        self.current: str | None = str(selection.key) if selection.kind == "label" else self._most_frequent_label()
         self.focus: int | None = None
         self.shuffle = 0
         self.page = 0
@@ -182,6 +184,9 @@ class Explorer:
         self.shuffle += order == self.order == "random"
         self.order, self.page = order, 0
         self._sort()
+
+    def _most_frequent_label(self) -> str | None:
+        return next(iter(self.labels.within(self.selection.rows)), None)
 
     def _sort(self) -> None:
         self.ordered = in_order(self.run, self.selection, self.order, self.shuffle)
@@ -242,6 +247,7 @@ class Explorer:
         if not len(self.selection):
             raise InputError("nothing is selected: click a cluster or draw a lasso, then give the label")
         event = self.book.add(self.run.frame_id[self.selection.rows], label, self.selection.reason)
+        self.current = label.strip()
         self.refresh_labels()
         return event
 
@@ -262,10 +268,6 @@ class Explorer:
     def _meant(self, step: LabelEvent) -> LabelEvent:
         self.refresh_labels()
         return self.book.events(since=(step.target or 1) - 1)[0]
-
-    def current_label(self) -> str | None:
-        """The most frequent label of the selection."""
-        return next(iter(self.labels.within(self.selection.rows)), None)
 
     def refresh_labels(self) -> bool:
         """Read what others wrote into the label book; True where there was something."""

@@ -112,7 +112,7 @@ def all_panels(state):
         panels.counts(state), panels.views(state), panels.undo_buttons(state), panels.legend(coloring, state, 5),
         panels.clusters(state, ["u"] * state.run.n_clusters), panels.labels(state), panels.selection(state),
         frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows)), frame_panels.viewer(state, "log", False, 3),
-        panels.export_hint(state, state.current_label()), panels.known_labels(state),
+        panels.export_hint(state), panels.known_labels(state),
         frame_panels.hover_card(state, int(state.selection.rows[0]), "u"),
     ])  # fmt: skip
 
@@ -142,8 +142,9 @@ def test_counts_are_honest(state):
 def test_export_command_is_exact(state, label, option):
     state.select_cluster(0)
     state.give_label(label)
-    hint = panels.export_hint(state, label)
+    hint = panels.export_hint(state)
     assert f"shotsort export {state.run.work.path} {option} --to ".replace("'", "&#x27;") in hint
-    assert "--cluster=0 --to cluster0.cxi" in panels.export_hint(state, None)
+    state.undo()
+    assert "--cluster=0 --to cluster0.cxi" in panels.export_hint(state)
     state.select_blanks()
-    assert "Give a label" in panels.export_hint(state, None)
+    assert "Give a label" in panels.export_hint(state)

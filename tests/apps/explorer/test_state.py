@@ -131,7 +131,7 @@ def test_labels_are_stored_with_what_was_pointed_at(state, work):
     assert set(map(int, book.frames_with("cube"))) == ids(state)
     assert event.reason == "cluster 2 of density" and event.author == "ada"
     assert state.give_label("cube") is None, "all have it"
-    assert state.current_label() == "cube"
+    assert state.current == "cube"
 
 
 def test_undo_redo_and_restart(state, work):
