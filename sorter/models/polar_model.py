@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -109,13 +110,15 @@ def load_model(folder: Path) -> PolarModel:
         values = json.loads((folder / "config.json").read_text())
     except FileNotFoundError:
         raise MissingResultError(f"{folder}: no trained model here; run 'shotsort train' first") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{folder}/config.json: not JSON ({error}); train again") from error
     if values.get("schema_version", 0) > SCHEMA_VERSION:
         raise InputError(f"{folder}: written by a newer shotsort (schema {values['schema_version']}); update shotsort")
     card = config_from_dict(ModelCard, values)
     network = build_network(card.kind, card.network)
     try:
         network.load_state_dict(load_file(str(folder / "weights.safetensors")))
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         first = str(error).splitlines()[0]
         raise InputError(f"{folder}/weights.safetensors: does not fit its config.json ({first}); train again") from error
     return PolarModel(card, network).eval()

@@ -127,7 +127,7 @@ class PolarMap:
     def __call__(self, frames: NDArray | Tensor) -> Tensor:
         """(B, ny, nx) frames to (B, S) float32 sums. Bad pixels, whatever they hold, reach no sum."""
         stack = torch.as_tensor(frames)
-        flat = stack.reshape(len(stack), -1).to(torch.float32)
+        flat = stack.flatten(1).to(torch.float32)
         index = self.sector.to(flat.device)
         sums = torch.zeros(len(flat), self.grid.n_sectors + 1, device=flat.device)
         return sums.index_add_(1, index, flat)[:, :-1].contiguous()

@@ -119,7 +119,7 @@ class Progress(lightning.Callback):
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Move on."""
         done, before = int(module.step_count), self._bar.n if self._bar is not None else 0
-        loss = float(module.metrics["loss"])
+        loss = float(module.metrics["loss"].detach())
         if self._bar is not None and not self._bar.disable:
             self._bar.set_postfix(loss=f"{loss:.3g}")
             self._bar.update(done - before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +53,7 @@ class _Training(lightning.LightningModule):
 
 
 class ContrastiveTraining(_Training):
-    """NT-Xent between two views of each frame; AdamW, one cycle."""
+    """NT-Xent between two views of each frame; AdamW."""
 
     def __init__(self, network: nn.Module, config: TrainConfig, views: PolarViews, total_steps: int) -> None:
         super().__init__(network, config)
@@ -67,11 +68,14 @@ class ContrastiveTraining(_Training):
         return loss
 
     def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW with a learning rate that rises over the first tenth and falls to nothing."""
-        rate = self.config.learning_rate
-        optimizer = torch.optim.AdamW(self.network.parameters(), lr=rate, weight_decay=1e-4)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=self.total_steps + 1, pct_start=0.1)
+        """AdamW with a learning rate that rises over the first tenth of the steps and falls to nothing as a cosine."""
+        optimizer = torch.optim.AdamW(self.network.parameters(), lr=self.config.learning_rate, weight_decay=1e-4)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        rise = max(1, self.total_steps // 10)
+        return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.total_steps)))
 
 
 class FactorVAETraining(_Training):
