@@ -30,6 +30,7 @@ COMMANDS = {
     "export": "hand chosen frames to reconstruction",
     "table": "one row per frame as CSV",
     "evaluate": "compare a sorted run with its truth",
+    "recon": "reconstruct from sorted frames: recon STAGE VERB",
     "sim": "simulate a run",
     "bench": "the tables of the README",
 }

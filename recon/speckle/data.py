@@ -1,0 +1,121 @@
+"""Patterns with their numbers of disks, drawn fresh: pattern i of a stream depends on (seed, stream, i) only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recon.speckle.pattern import STATISTICS, FormAndStructure, transposed_structure
+from sim.particles.disks import Disks, draw_disks
+from sim.scattering.disks import BLOCKED, detect, intensity, standardise
+from sorter.core.config import require
+from sorter.core.seeds import child_rng
+
+PAPER_POLYDISPERSITY = 1 / 3
+
+
+@dataclass(frozen=True)
+class PatternConfig:
+    """fewest .. most disks, in turn; side_px of the quadrant; polydispersity: sigma over mean of the radii, or null for the
+    training mixture (1 of 4 patterns equal disks, 2 of 4 the paper's 1/3, 1 of 4 uniform in 0..0.6); photons outside the blocked
+    corner (null: no noise); coherence_length in units of the box (null: full)."""
+
+    fewest: int = 2
+    most: int = 20
+    side_px: int = 257
+    polydispersity: float | None = 0.0
+    photons: float | None = None
+    coherence_length: float | None = None
+    blocked_px: int = BLOCKED
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.fewest < self.most <= 200, f"disks {self.fewest}..{self.most}: need 1 <= fewest < most <= 200"
+        )
+        require(self.side_px >= 32, f"side_px = {self.side_px}: need at least 32")
+
+    @property
+    def counts(self) -> list[int]:
+        """The numbers of disks that are told apart, class by class."""
+        return list(range(self.fewest, self.most + 1))
+
+    def disks(self, seed: int, stream: str, index: int) -> tuple[Disks, np.random.Generator]:
+        """The disks of pattern ``index`` and the generator that goes on to its noise."""
+        rng = child_rng(seed, "speckle", stream, index)
+        number, turn = index % len(self.counts), index // len(self.counts)
+        polydispersity = self.polydispersity
+        if polydispersity is None:
+            polydispersity = (0.0, PAPER_POLYDISPERSITY, PAPER_POLYDISPERSITY, float(rng.uniform(0, 0.6)))[turn % 4]
+        return draw_disks(self.counts[number], polydispersity, rng), rng
+
+    def raw_pattern(self, seed: int, stream: str, index: int, device: torch.device | str = "cpu") -> tuple[Tensor, int]:
+        """Pattern ``index`` of a stream (side, side) float32 as intensity, nothing blocked, and its class (0: ``fewest``)."""
+        disks, rng = self.disks(seed, stream, index)
+        image = intensity(disks, self.side_px - 1, self.coherence_length, device)
+        if self.photons is not None:
+            image = detect(image, self.photons, rng, self.blocked_px)
+        return image, disks.count - self.fewest
+
+    def pattern(self, seed: int, stream: str, index: int, device: torch.device | str = "cpu") -> tuple[Tensor, int]:
+        """Pattern ``index`` of a stream, (side, side) float32, blocked and standardised, and its class."""
+        image, label = self.raw_pattern(seed, stream, index, device)
+        return standardise(image, self.blocked_px), label
+
+    def patterns(self, seed: int, stream: str, indices: NDArray | range) -> tuple[Tensor, Tensor]:
+        """Patterns (B, side, side) float32 and classes (B,) int64."""
+        made = [self.pattern(seed, stream, int(i)) for i in indices]
+        return torch.stack([p for p, _ in made]), torch.tensor([c for _, c in made])
+
+
+class SplitPool:
+    """Patterns 0, 1, 2, ... of a stream, taken apart once (`FormAndStructure`) and kept on disk, to be seen several times.
+
+    The files grow with `grow` and are found again by a run that goes on. folder: where; capacity: most patterns to hold.
+    """
+
+    def __init__(self, folder: Path, split: FormAndStructure, config: PatternConfig, seed: int, capacity: int) -> None:
+        self.split, self.config, self.seed, self.capacity = split, config, seed, capacity
+        folder.mkdir(parents=True, exist_ok=True)
+        m = split.side
+        self._form = _memmap(folder / "form.npy", (capacity, 3, split.rings), np.float32)
+        self._statistics = _memmap(folder / "statistics.npy", (capacity, STATISTICS), np.float32)
+        self._structure = _memmap(folder / "structure.npy", (capacity, m, m // 2 + 1), np.float16)
+        self._label = _memmap(folder / "label.npy", (capacity,), np.int64)
+        self._done = _memmap(folder / "count.npy", (1,), np.int64)
+
+    def __len__(self) -> int:
+        return int(self._done[0])
+
+    @torch.no_grad()
+    def grow(self, count: int) -> None:
+        """Hold patterns 0 .. count - 1 (no more than the capacity)."""
+        for start in range(len(self), min(count, self.capacity), 16):
+            stop = min(start + 16, count, self.capacity)
+            patterns, labels = self.config.patterns(self.seed, "train", range(start, stop))
+            form, statistics, structure = self.split(patterns)
+            self._form[start:stop], self._statistics[start:stop] = form.numpy(), statistics.numpy()
+            self._structure[start:stop] = structure[:, 0].numpy()
+            self._label[start:stop] = labels.numpy()
+            self._done[0] = stop
+
+    def batch(self, rows: NDArray[np.int64], transpose: bool | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """form, statistics, structure and classes of these patterns.
+
+        transpose: structure with k_x and k_y exchanged (form and statistics stay as they are); None: structure is left empty.
+        """
+        structure = torch.empty(len(rows), 1, 0, 0)
+        if transpose is not None:
+            structure = torch.from_numpy(self._structure[rows].astype(np.float32))[:, None]
+        if transpose:
+            structure = transposed_structure(structure)
+        form, statistics = torch.from_numpy(self._form[rows]), torch.from_numpy(self._statistics[rows])
+        return form, statistics, structure, torch.from_numpy(self._label[rows])
+
+
+def _memmap(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:
+    return np.lib.format.open_memmap(path, "r+" if path.exists() else "w+", dtype, None if path.exists() else shape)

@@ -1,0 +1,251 @@
+"""Measure a network against the truth and against the conventional rival, on patterns that no training has seen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recon.speckle import classical
+from recon.speckle.data import PAPER_POLYDISPERSITY, PatternConfig
+from recon.speckle.pattern import FormAndStructure
+from recon.speckle.predict import Predictor
+from recon.training.scores import ClassScores, class_scores
+from sim.scattering.disks import standardise
+from sorter.core.config import require
+
+_log = logging.getLogger(__name__)
+_BLOCK = 32
+_TEN = 10
+
+
+@dataclass(frozen=True)
+class SpeckleEvaluateConfig:
+    """patterns in each test set (classes in turn: 1,900 are the paper's 100 of each); rival_patterns to train the conventional
+    rival with, for each polydispersity; with_513: also the 513 pattern set; with_rival: also the conventional rival."""
+
+    patterns: int = 1900
+    rival_patterns: int = 1900
+    with_513: bool = True
+    with_rival: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.patterns >= 19, f"patterns = {self.patterns}: need at least 19")
+        require(self.rival_patterns >= 190, f"rival_patterns = {self.rival_patterns}: need at least 190")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A test set with what was made of it: labels (N,) int64; logits (N, C); moments (N, 4); features (N, F) of the rival;
+    seconds that the network took."""
+
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    moments: NDArray[np.float64]
+    features: NDArray[np.float32]
+    seconds: float
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """(N,) most probable class."""
+        return self.logits.argmax(1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of patterns whose number of disks is right."""
+        return float((self.predicted == self.labels).mean())
+
+
+def score(
+    predictor: Predictor | None, config: PatternConfig, seed: int, stream: str, n: int, *, features: bool = True
+) -> Scored:
+    """Draw ``n`` patterns of a stream and let the network (where given) and the rival's eyes look at them, block by block."""
+    split = FormAndStructure(min(256, config.side_px - 1))
+    labels, logits, moments, found, seconds = [], [], [], [], 0.0
+    for start in range(0, n, _BLOCK):
+        made = [config.raw_pattern(seed, stream, i) for i in range(start, min(start + _BLOCK, n))]
+        raw = torch.stack([image for image, _ in made])
+        patterns = standardise(raw, config.blocked_px)
+        labels += [label for _, label in made]
+        if predictor is not None:
+            begin = time.perf_counter()
+            logits.append(predictor.logits(patterns))
+            seconds += time.perf_counter() - begin
+        if features:
+            moments.append(classical.first_moments(raw, patterns))
+            with torch.no_grad():
+                found.append(classical.conventional_features(split, patterns, moments[-1]))
+    return Scored(
+        np.array(labels),
+        torch.cat(logits).numpy() if logits else np.empty((n, 0), np.float32),
+        np.concatenate(moments) if features else np.empty((n, 4)),
+        np.concatenate(found) if features else np.empty((n, 0), np.float32),
+        seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """summary: JSON-ready figures; scores: class scores by name of the test set; sets: the test sets."""
+
+    summary: dict[str, Any]
+    scores: dict[str, ClassScores]
+    sets: dict[str, Scored]
+    counts: list[int]
+
+
+def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0) -> Evaluation:
+    """Accuracy on 257 and 513 patterns of equal disks, macro-F1 on polydisperse ones, and the rival on the same patterns.
+
+    A key that the weights or the config do not cover is None. Test patterns come from streams of their own names; no
+    training draws from them, whatever its seed.
+    """
+    counts = [int(c) for c in predictor.counts]
+    equal = PatternConfig(counts[0], counts[-1])
+    cases = {"257": equal, "polydisperse": replace(equal, polydispersity=PAPER_POLYDISPERSITY)}
+    if config.with_513:
+        cases["513"] = replace(equal, side_px=513)
+    sets = {}
+    for name, case in cases.items():
+        sets[name] = score(
+            predictor, case, seed, f"test {name}", config.patterns, features=name != "513" and config.with_rival
+        )
+        _log.info("%s: accuracy %.4f", name, sets[name].accuracy)
+    scores = {name: class_scores(s.labels, s.predicted, len(counts)) for name, s in sets.items()}
+    summary = {
+        "accuracy_257": sets["257"].accuracy,
+        "accuracy_513": sets["513"].accuracy if "513" in sets else None,
+        "macro_f1_polydisperse": scores["polydisperse"].macro_f1,
+        "first_moment_accuracy": None,
+        **{f"errors_beyond_one_{name}": s.errors_beyond(1) for name, s in scores.items()},
+        **{f"errors_{name}": s.errors_beyond(0) for name, s in scores.items()},
+        **{f"accuracy_ten_{name}": _accuracy_of_ten(s) for name, s in sets.items()},
+        "patterns": config.patterns,
+        "seed": seed,
+        "seconds_per_pattern": sets["257"].seconds / config.patterns,
+        "device": str(predictor.device),
+        **{key: value for key, value in predictor.describe().items() if key != "seed"},
+        "weights_seed": predictor.meta["seed"],
+    }
+    if config.with_rival:
+        summary |= _rivals(sets, cases, config, seed)
+    return Evaluation(summary, scores, sets, counts)
+
+
+def _accuracy_of_ten(scored: Scored) -> float | None:
+    """Accuracy from ten patterns of one number of disks at a time: log probabilities are summed."""
+    logs = torch.from_numpy(scored.logits).log_softmax(1).numpy()
+    means, labels = classical.averages(logs, scored.labels, _TEN)
+    return float((means.argmax(1) == labels).mean()) if len(labels) else None
+
+
+def _rivals(
+    sets: dict[str, Scored], cases: dict[str, PatternConfig], config: SpeckleEvaluateConfig, seed: int
+) -> dict[str, Any]:
+    out: dict[str, Any] = {"rival_patterns": config.rival_patterns}
+    for name in ("257", "polydisperse"):
+        train = score(None, cases[name], seed, f"rival {name}", config.rival_patterns)
+        test = sets[name]
+        ten = classical.averages(test.moments, test.labels, _TEN)
+        single, averaged = {}, {}
+        for moment, column, model in zip(
+            classical.MOMENTS, range(4), classical.moment_classifiers(train.moments, train.labels), strict=True
+        ):
+            single[moment] = float(model.score(test.moments[:, [column]], test.labels))
+            model_ten = classical.moment_classifiers(*classical.averages(train.moments, train.labels, _TEN))[column]
+            averaged[moment] = float(model_ten.score(ten[0][:, [column]], ten[1])) if len(ten[1]) else None
+        kind, model = classical.conventional_classifier(train.features, train.labels, seed)
+        predicted = model.predict(test.features)
+        found = class_scores(test.labels, predicted, len(np.unique(train.labels)))
+        out[f"conventional_{name}"] = {
+            "first_moment": single, "first_moment_of_ten": averaged, "classifier": kind,
+            "accuracy": float((predicted == test.labels).mean()), "macro_f1": found.macro_f1,
+        }  # fmt: skip
+    out["first_moment_accuracy"] = max(out["conventional_257"]["first_moment"].values())
+    return out
+
+
+# -- beyond the paper ----------------------------------------------------------------------------------------------------
+
+
+def curves(predictor: Predictor, n: int, seed: int = 0) -> dict[str, list[dict[str, float]]]:
+    """Accuracy, mean error in disks and share of errors beyond one, along polydispersity (0..0.6), photons (1e2..1e7), missing
+    parts of the detector (0..0.5 of the pixels) and coherence length, with ``n`` patterns at each point."""
+    counts = predictor.counts
+    base = PatternConfig(int(counts[0]), int(counts[-1]), polydispersity=PAPER_POLYDISPERSITY)
+    points = {
+        "polydispersity": [replace(base, polydispersity=p) for p in (0.0, 0.1, 0.2, 1 / 3, 0.45, 0.6)],
+        "photons": [replace(base, polydispersity=0.0, photons=10.0**p) for p in range(2, 8)],
+        "coherence_length": [replace(base, coherence_length=c) for c in (250.0, 500.0, 1000.0, 2000.0, 4000.0)],
+    }
+    out: dict[str, list[dict[str, float]]] = {
+        name: [{name: getattr(case, name), **_point(predictor, case, n, seed)} for case in cases]
+        for name, cases in points.items()
+    }
+    shares = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+    out["missing_share"] = [{"missing_share": s, **_point(predictor, base, n, seed, s)} for s in shares]
+    return out
+
+
+def _point(predictor: Predictor, config: PatternConfig, n: int, seed: int, missing: float = 0.0) -> dict[str, float]:
+    labels, found = [], []
+    for start in range(0, n, _BLOCK):
+        patterns, classes = config.patterns(seed, "curves", range(start, min(start + _BLOCK, n)))
+        if missing:
+            patterns = with_missing_part(patterns, missing, config.blocked_px)
+        found.append(predictor.logits(patterns).argmax(1).numpy())
+        labels.append(classes.numpy())
+    error = np.abs(np.concatenate(found) - np.concatenate(labels))
+    return {
+        "accuracy": float((error == 0).mean()),
+        "mean_error_disks": float(error.mean()),
+        "beyond_one": float((error > 1).mean()),
+    }
+
+
+def with_missing_part(patterns: Tensor, share: float, blocked: int) -> Tensor:
+    """Patterns (B, n, n) without a vertical module of this share of the columns (dark), standardised again."""
+    n = patterns.shape[-1]
+    first = n // 2 - round(share * n / 2)
+    dark = patterns - patterns.amin((1, 2), keepdim=True)
+    dark[:, :, first : first + round(share * n)] = 0
+    return standardise(dark, blocked)
+
+
+def occlusion(
+    predictor: Predictor, config: PatternConfig, n: int, seed: int = 0, tiles: int = 8
+) -> NDArray[np.float64]:
+    """What the network looks at: (tiles, tiles) mean loss of log probability of the true class when a tile in k is covered.
+
+    A covered tile takes the mean of the pattern over the rest of its rings, so that it looks like nothing in particular.
+    """
+    patterns, labels = config.patterns(seed, "occlusion", range(n))
+    side = predictor.model.smallest_px if hasattr(predictor.model, "split") else config.side_px
+    edges = np.linspace(0, side, tiles + 1).astype(int)
+    before = predictor.logits(patterns).log_softmax(1)[torch.arange(n), labels]
+    k = np.arange(config.side_px)
+    ring = torch.from_numpy(np.hypot(k[:, None], k[None, :]).astype(int))
+    lost = np.zeros((tiles, tiles))
+    for i in range(tiles):
+        for j in range(tiles):
+            covered = torch.zeros(ring.shape, dtype=torch.bool)
+            covered[edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = True
+            after = predictor.logits(_fill(patterns, covered, ring)).log_softmax(1)[torch.arange(n), labels]
+            lost[i, j] = float((before - after).mean())
+    return lost
+
+
+def _fill(patterns: Tensor, covered: Tensor, ring: Tensor) -> Tensor:
+    rest = (~covered).flatten().float()
+    flat = patterns.flatten(1)
+    rings = int(ring.max()) + 1
+    sums = torch.zeros(len(flat), rings).index_add_(1, ring.flatten(), flat * rest)
+    counts = torch.zeros(rings).index_add_(0, ring.flatten(), rest)
+    mean = sums / counts.clamp(min=1)
+    return torch.where(covered.flatten(), mean[:, ring.flatten()], flat).view_as(patterns)

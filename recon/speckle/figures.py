@@ -1,0 +1,127 @@
+"""Pictures and tables of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from recon.speckle.classical import MOMENTS
+from recon.speckle.evaluate import Evaluation, Scored
+from recon.training.scores import ClassScores
+from sorter.core.errors import InputError
+
+
+def write_evaluation(folder: Path, found: Evaluation, beyond: dict[str, Any] | None) -> None:
+    """evaluation.json, classes_NAME.csv (the paper's table 1), confusion_NAME.png, first_moments.png and, with ``beyond``,
+    beyond.png and occlusion.png. Raises InputError where ``folder`` cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "evaluation.json").write_text(json.dumps({**found.summary, "beyond": beyond}, indent=1) + "\n")
+        for name, scores in found.scores.items():
+            _class_table(folder / f"classes_{name}.csv", scores, found.counts)
+            confusion_figure(scores, found.counts, name).savefig(folder / f"confusion_{name}.png")
+        if found.sets["257"].features.size:
+            moments_figure(found.sets["257"], found.counts).savefig(folder / "first_moments.png")
+        if beyond:
+            curves_figure(beyond).savefig(folder / "beyond.png")
+            occlusion_figure(np.array(beyond["occlusion_log_probability"])).savefig(folder / "occlusion.png")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def _class_table(path: Path, scores: ClassScores, counts: list[int]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["n_disks", "precision", "recall", "f1"])
+        for row in zip(counts, scores.precision, scores.recall, scores.f1, strict=True):
+            writer.writerow([row[0], *(f"{v:.4f}" for v in row[1:])])
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def confusion_figure(scores: ClassScores, counts: list[int], title: str) -> Figure:
+    """Confusion matrix with numbers, as figures 3 to 5 of the paper; lines mark errors of one disk."""
+    figure = _figure(6.6, 6.2)
+    axes = figure.subplots()
+    n = len(counts)
+    share = scores.confusion / np.maximum(scores.confusion.sum(1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.argwhere(scores.confusion > 0):
+        colour = "white" if share[i, j] > 0.5 else "#b2182b" if abs(i - j) > 1 else "black"
+        axes.text(j, i, str(scores.confusion[i, j]), ha="center", va="center", fontsize=6.5, color=colour)
+    for shift in (1, -1):
+        axes.plot(
+            [max(shift, 0) - 0.0, n - 1 + min(shift, 0)],
+            [max(-shift, 0), n - 1 + min(-shift, 0)],
+            color="#1b7837",
+            lw=0.5,
+        )
+    axes.set_xticks(range(n), counts, fontsize=7)
+    axes.set_yticks(range(n), counts, fontsize=7)
+    axes.set_xlabel("predicted number of disks")
+    axes.set_ylabel("number of disks")
+    axes.set_title(f"{title}: accuracy {scores.accuracy:.4f}, macro F1 {scores.macro_f1:.3f}, "
+                   f"{scores.errors_beyond(1)} of {scores.confusion.sum()} off by more than one", fontsize=9)  # fmt: skip
+    return figure
+
+
+def moments_figure(scored: Scored, counts: list[int], shown: int = 10) -> Figure:
+    """First moments against the number of disks, ``shown`` patterns of each and their mean, as figure 6 of the paper."""
+    figure = _figure(9, 6.2)
+    numbers = np.array(counts)[scored.labels]
+    for axes, name, values in zip(figure.subplots(2, 2).flat, MOMENTS, scored.moments.T, strict=True):
+        rows = np.concatenate([np.flatnonzero(numbers == c)[:shown] for c in counts])
+        axes.plot(numbers[rows], values[rows], ".", color="#4393c3", ms=4, label=f"{shown} patterns each")
+        means = [values[np.flatnonzero(numbers == c)[:shown]].mean() for c in counts]
+        axes.plot(counts, means, "-", color="#b2182b", lw=1.5, label="their mean")
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("number of disks")
+        axes.set_ylabel("first moment (px)" if name != "absolute" else "first moment")
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+_AXES = {
+    "polydispersity": ("sigma / mean of the radii", "linear"),
+    "photons": ("photons in the pattern (equal disks)", "log"),
+    "coherence_length": ("coherence length (box side 2000)", "log"),
+    "missing_share": ("share of the detector missing", "linear"),
+}
+
+
+def curves_figure(beyond: dict[str, Any]) -> Figure:
+    """Accuracy and share of errors of more than one disk along each axis."""
+    figure = _figure(10, 6.2)
+    for axes, (name, (label, scale)) in zip(figure.subplots(2, 2).flat, _AXES.items(), strict=True):
+        x = [point[name] for point in beyond[name]]
+        axes.plot(x, [point["accuracy"] for point in beyond[name]], "o-", color="#2166ac", label="right")
+        axes.plot(
+            x, [1 - point["beyond_one"] for point in beyond[name]], "s--", color="#92c5de", label="within one disk"
+        )
+        axes.set(xlabel=label, ylabel="share of patterns", ylim=(0, 1.02), xscale=scale)
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def occlusion_figure(lost: NDArray[np.float64]) -> Figure:
+    """Loss of log probability of the true number when a tile of k-space is covered."""
+    figure = _figure(5, 4.2)
+    axes = figure.subplots()
+    image = axes.imshow(lost, origin="lower", cmap="magma", extent=(0, 256, 0, 256))
+    axes.set_xlabel("n_x")
+    axes.set_ylabel("n_y")
+    axes.set_title("what the network looks at", fontsize=10)
+    figure.colorbar(image, label="loss of log probability (covered tile)")
+    return figure
