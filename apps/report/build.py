@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from apps.report.clusters import EVERYONE, MAX_CARDS, Context, cards, example_ids, nearest_clusters
 from apps.report.learning import latents_section, training_section
-from apps.report.montage import Pictures, describe, side_px
+from apps.report.montage import describe, make_pictures
 from apps.report.notices import html_notices
 from apps.report.overview import detector, glance, headline, layouts, recorded
 from apps.report.page import page
@@ -76,8 +76,7 @@ def render(shot: Snapshot) -> str:
     averaged = {g: evenly(shot.clustering.members(g), MEAN_OF_GROUP) for g in shown} if shot.clustering else {}
     wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *examples]))
     sample = read_sample(shot.store, {EVERYONE: some, **averaged}, wanted)
-    n_pictures = sum(map(len, examples)) + 3 * len(shown)
-    pictures = Pictures(sample, shot.store.bad_pixels, side_px(n_pictures), describe(shot, wanted))
+    pictures = make_pictures(sample, shot.store.bad_pixels, describe(shot, wanted))
     rings = radial_grid(shot.store.geometry, shot.store.bad_pixels)
     context = Context(shot, sample, pictures, rings, shot.photons_of(shot.hit_ids), _near(shot))
     sections = [

@@ -40,10 +40,7 @@ def score_histogram(hits: Hits) -> str:
             axes.stairs(counts, bins, fill=True, color=color, alpha=0.85, label=f"{name} ({int(chosen.sum()):,})")
         if np.isfinite(hits.threshold):
             axes.axvline(hits.threshold, color=INK, lw=1.2, ls=(0, (4, 2)), label=f"threshold {hits.threshold:.3g}")
-        axes.set_yscale("symlog", linthresh=1)
-        axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set_ylim(bottom=0)
+        _count_axis(axes)
         if wide:
             log_axis(axes, "x")
         axes.set(xlabel="hit score (larger: brighter against the run's background)", ylabel="frames")
@@ -55,6 +52,14 @@ def _legend_above(axes: Axes) -> None:
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handlelength=1.2, columnspacing=1.2
     )
+
+
+def _count_axis(axes: Axes) -> None:
+    """Logarithmic counts that show an empty bin as empty."""
+    axes.set_yscale("symlog", linthresh=1)
+    axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(bottom=0)
 
 
 def photons_histogram(hits: Hits, unit: str) -> str:
@@ -74,6 +79,7 @@ def photons_histogram(hits: Hits, unit: str) -> str:
                         label=name,
                     )
             log_axis(axes, "x")
+            _count_axis(axes)
             _legend_above(axes)
         dark = int((~(hits.photons > 0)).sum())
         axes.set(

@@ -49,7 +49,7 @@ def count(value: int) -> str:
 
 def percent(share: float) -> str:
     """A share in per cent, with a digit more where it is small."""
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 or 0.9 < share < 1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.1f}\u00a0%" if 0 < share < 0.1 or 0.9 < share < 1 else f"{100 * share:.0f}\u00a0%"
 
 
 def quantity(value: float) -> str:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.patches import Circle
+from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from apps.explorer.colors import COUNTS, MASK_COLOR, NOISE_COLOR, OTHER_COLOR, SCALE, category_color
@@ -33,9 +35,7 @@ def beam_map(mean: NDArray, bad: NDArray[np.bool_], geometry: Geometry, unit: st
         ny, nx = mean.shape
         axes.set(xlim=(-0.5, nx - 0.5), ylim=(ny - 0.5, -0.5), xlabel="x (px)", ylabel="y (px)")
         axes.tick_params(length=3)
-        bar = fig.colorbar(image, ax=axes, shrink=0.9, pad=0.02, format=power_of_ten)
-        bar.set_label(f"mean {unit} per pixel")
-        bar.minorticks_off()
+        _log_ticks(fig.colorbar(image, ax=axes, shrink=0.9, pad=0.02, label=f"mean {unit} per pixel"), norm)
         _draw_center(axes, geometry)
         return to_svg(fig, "mean frame with mask and beam centre")
 
@@ -76,7 +76,7 @@ def _ground(axes: Axes, xy: NDArray) -> None:
 
 
 def _dot_size(n: int) -> float:
-    return float(np.clip(9000 / max(n, 1), 0.4, 14))
+    return float(np.clip(30_000 / max(n, 1), 0.8, 22))
 
 
 def cluster_map(xy: NDArray, groups: NDArray, n_clusters: int) -> str:
@@ -101,27 +101,39 @@ def _name(axes: Axes, at: NDArray, text: str) -> None:
     label.set_path_effects([patheffects.withStroke(linewidth=2.5, foreground=DARK)])
 
 
-def quantity_map(xy: NDArray, values: NDArray, name: str) -> str:
-    """Layout (N, 2) coloured by a quantity (N,) between its 1st and 99th percentile; unknown values grey."""
-    known = np.isfinite(values)
-    low, high = np.percentile(values[known], [1, 99]) if known.any() else (0.0, 1.0)
+def brightness_map(xy: NDArray, values: NDArray, name: str) -> str:
+    """Layout (N, 2) coloured by values (N,), logarithmic, from the 1st to the 99th percentile; what is not positive is grey."""
+    known = values > 0
+    low, high = np.percentile(values[known], [1, 99]) if known.any() else (1.0, 10.0)
     with figure(5.6, 4.6) as fig:
         axes = fig.subplots()
         _ground(axes, xy)
         size = _dot_size(len(xy))
         axes.scatter(*xy[~known].T, s=size, c=OTHER_COLOR, lw=0, rasterized=True)
-        points = axes.scatter(*xy[known].T, s=size, c=values[known], cmap=ListedColormap(SCALE), vmin=low,
-                              vmax=max(high, low + 1e-9), lw=0, alpha=0.9, rasterized=True)  # fmt: skip
+        norm = LogNorm(low, high if high > low else 2 * low)
+        points = axes.scatter(
+            *xy[known].T,
+            s=size,
+            c=values[known],
+            cmap=ListedColormap(SCALE),
+            norm=norm,
+            lw=0,
+            alpha=0.9,
+            rasterized=True,
+        )
         if known.any():
-            fig.colorbar(points, ax=axes, shrink=0.8, pad=0.02, label=name, format=power_of_ten_of)
+            bar = fig.colorbar(points, ax=axes, shrink=0.85, pad=0.02, label=name)
+            _log_ticks(bar, norm)
         return to_svg(fig, f"layout coloured by {name}")
 
 
-def power_of_ten_of(exponent: float, _position: int = 0) -> str:
-    """Tick label of a scale of logarithms: 10³ at 3, 3 x 10³ between."""
-    if abs(exponent - round(exponent)) < 1e-6:
-        return power_of_ten(10.0 ** round(exponent))
-    return f"{10**exponent:,.0f}" if exponent < 5 else f"{10**exponent:.1e}"
+def _log_ticks(bar: Colorbar, norm: LogNorm) -> None:
+    """Decades where there are two at least, else 1, 2, 5."""
+    wide = norm.vmax / norm.vmin > 100
+    bar.set_ticks(LogLocator(subs=(1,) if wide else (1, 2, 5)).tick_values(norm.vmin, norm.vmax))
+    bar.formatter = FuncFormatter(power_of_ten if wide else lambda value, _: f"{value:,g}")
+    bar.minorticks_off()
+    bar.ax.set_ylim(norm.vmin, norm.vmax)
 
 
 def category_map(xy: NDArray, names: NDArray[np.str_], order: list[str], alt: str) -> str:

@@ -13,14 +13,8 @@ from apps.report.sampling import Sample
 from apps.report.snapshot import Snapshot
 
 #: All pictures of frames together stay below this in the page.
-BUDGET_BYTES = 4_000_000
-_PNG_OVERHEAD = 1_000
-
-
-def side_px(n_pictures: int) -> int:
-    """Longest side of each picture so that ``n_pictures`` of one byte per pixel, base64, stay within the budget."""
-    pixels = BUDGET_BYTES * 3 / 4 / max(n_pictures, 1) - _PNG_OVERHEAD
-    return int(np.clip(np.sqrt(max(pixels, 0)), 32, 128))
+BUDGET_BYTES = 5_000_000
+_LONGEST_PX, _SHORTEST_PX = 128, 16
 
 
 def describe(shot: Snapshot, ids: NDArray[np.uint64]) -> dict[int, str]:
@@ -44,28 +38,41 @@ def describe(shot: Snapshot, ids: NDArray[np.uint64]) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Makes ``<img>`` elements of sampled frames and means, no longer than ``side`` pixels on a side.
+    """``<img>`` elements of sampled frames and means. urls, mean_urls: PNGs as data URLs, by frame id and by group; said: what
+    appears when a frame is pointed at."""
 
-    said: what appears when a frame is pointed at, by id.
-    """
-
-    sample: Sample
-    bad_pixels: NDArray[np.bool_]
-    side: int
+    urls: dict[int, str]
+    mean_urls: dict[int, str]
+    n_averaged: dict[int, int]
     said: dict[int, str]
 
     def frame(self, frame_id: int, mark: str = "", kind: str = "") -> str:
         """One frame, logarithmic; ``mark`` is written in its corner, ``kind`` is its class in the style sheet."""
         title = text(self.said[frame_id])
         badge = f"<b>{text(mark)}</b>" if mark else ""
-        picture = data_url(png(self.sample.frames[frame_id], self.bad_pixels, "log", self.side))
-        return f'<span class="frame {kind}" title="{title}"><img src="{picture}" alt="{title}">{badge}</span>'
+        return (
+            f'<span class="frame {kind}" title="{title}"><img src="{self.urls[frame_id]}" alt="{title}">{badge}</span>'
+        )
 
     def mean(self, group: int) -> str:
         """The mean frame of a group, logarithmic."""
-        picture = data_url(png(self.sample.means[group], self.bad_pixels, "log", 128))
-        words = f"mean of {self.sample.n_frames[group]} frames"
-        return f'<span class="frame large" title="{words}"><img src="{picture}" alt="{words}"><b>mean</b></span>'
+        words = f"mean of {self.n_averaged[group]} frames"
+        picture = f'<img src="{self.mean_urls[group]}" alt="{words}">'
+        return f'<span class="frame large" title="{words}">{picture}<b>mean</b></span>'
+
+
+def make_pictures(
+    sample: Sample, bad_pixels: NDArray[np.bool_], said: dict[int, str], budget_bytes: int = BUDGET_BYTES
+) -> Pictures:
+    """Pictures of all sampled frames and means, as large as the budget allows when each is used up to twice."""
+    side = _LONGEST_PX
+    while True:
+        urls = {key: data_url(png(frame, bad_pixels, "log", side)) for key, frame in sample.frames.items()}
+        means = {key: data_url(png(mean, bad_pixels, "log", side)) for key, mean in sample.means.items()}
+        size = sum(map(len, urls.values())) + 2 * sum(map(len, means.values()))
+        if size <= budget_bytes or side <= _SHORTEST_PX:
+            return Pictures(urls, means, sample.n_frames, said)
+        side = side * 3 // 4
 
 
 def grid(pictures: list[str]) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, category_color
 from apps.report.charts import photons_histogram, score_histogram
 from apps.report.html import count, facts, percent, plate, section, swatch, text
-from apps.report.maps import beam_map, category_map, cluster_map, quantity_map
+from apps.report.maps import beam_map, brightness_map, category_map, cluster_map
 from apps.report.montage import Pictures
 from apps.report.sampling import evenly
 from apps.report.snapshot import Snapshot
@@ -143,7 +143,10 @@ def detector(shot: Snapshot, mean: NDArray, n_averaged: int) -> str:
         scores = plate(
             score_histogram(shot.hits), f"Hit score of every frame, counts on a logarithmic axis. {at}{said}"
         )
-        photons = plate(photons_histogram(shot.hits, shot.photon_unit), f"Sum over good pixels, in {shot.photon_unit}.")
+        photons = plate(
+            photons_histogram(shot.hits, shot.photon_unit),
+            f"Sum over good pixels of every frame, in {shot.photon_unit}; counts on a logarithmic axis.",
+        )
         body += f'<div class="stack">{scores}{photons}</div>'
     return section("detector", "Beam centre, mask and hits", f'<div class="pair">{body}</div>')
 
@@ -162,12 +165,12 @@ def layouts(shot: Snapshot, described: int) -> str:
         + _by_class(shot, ids, xy)
     )
     drawn = f" {count(len(rows))} of {count(n)} points are drawn." if len(rows) < n else ""
-    method = {"umap": "UMAP", "pca": "first two principal components"}.get(shot.layout.meta.get("method"), "Layout")
+    method = {"umap": "UMAP", "pca": "First two principal components"}.get(shot.layout.meta.get("method"), "Layout")
     lead = (
         f"{method} of the embedding <i>{text(shot.layout.name)}</i>, one point per hit. Near points look alike; "
         f"distances between islands, their areas and their axes mean nothing.{drawn}"
     )
-    return section("layout", "Layout", f'<div class="maps">{body}</div>', lead)
+    return section("layout", "Layout", f'<div class="maps n{body.count("<figure")}">{body}</div>', lead)
 
 
 def _by_cluster(shot: Snapshot, ids: NDArray, xy: NDArray, described: int) -> str:
@@ -184,12 +187,8 @@ def _by_photons(shot: Snapshot, ids: NDArray, xy: NDArray) -> str:
     photons = shot.photons_of(ids)
     if not (photons > 0).any():
         return ""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = np.where(photons > 0, np.log10(photons), np.nan)
-    return plate(
-        quantity_map(xy, value, f"{shot.photon_unit} on good pixels"),
-        f"By brightness ({shot.photon_unit}, logarithmic).",
-    )
+    picture = brightness_map(xy, photons, f"{shot.photon_unit} on good pixels")
+    return plate(picture, f"By brightness ({shot.photon_unit}, logarithmic).")
 
 
 def _by_label(shot: Snapshot, ids: NDArray, xy: NDArray) -> str:

@@ -86,7 +86,7 @@ def _table(words: list[str], groups: list[int], counts: NDArray[np.int64]) -> st
 def _cell(n: int, share: float) -> str:
     if n == 0:
         return "<td></td>"
-    return f'<td style="--s:{round(100 * share)}%" title="{percent(share)} of the class">{count(n)}</td>'
+    return f'<td style="--s:{round(60 * share)}%" title="{percent(share)} of the class">{count(n)}</td>'
 
 
 def _bounded(groups: list[int], counts: NDArray[np.int64]) -> tuple[list[int], NDArray[np.int64]]:

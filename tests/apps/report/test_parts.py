@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
 
 from apps.report.angular import AngularContrast, make_rings
 from apps.report.clusters import nearest_clusters
 from apps.report.html import percent, quantity, text
 from apps.report.mini import Chart, Scale
-from apps.report.montage import BUDGET_BYTES, side_px
+from apps.report.montage import make_pictures
 from apps.report.radial import q_of_radius, radial_grid
 from apps.report.sampling import MeanFrame, evenly, read_sample, spread_by
 from apps.report.svg import power_of_ten
@@ -155,16 +159,20 @@ def test_confusion_counts_pairs():
     assert_array_equal(counts, [[1, 1, 1, 0], [0, 0, 0, 1], [0, 1, 0, 0]])
 
 
-@pytest.mark.parametrize("n", [1, 50, 600, 5000])
-def test_pictures_stay_within_the_budget(n):
-    side = side_px(n)
-    assert 32 <= side <= 128
-    if n <= 1500:
-        assert n * (side**2 + 1000) * 4 / 3 <= BUDGET_BYTES * 1.01
+def test_pictures_stay_within_the_budget():
+    frames = np.random.default_rng(0).integers(0, 1000, (40, 96, 96)).astype(np.uint16)
+    store = ArrayFrameStore(frames)
+    sample = read_sample(store, {0: store.frame_ids}, store.frame_ids)
+    said = dict.fromkeys(range(40), "")
+    for budget, side in ((10**7, 96), (300_000, 48)):
+        pictures = make_pictures(sample, store.bad_pixels, said, budget)
+        assert sum(map(len, pictures.urls.values())) <= budget
+        data = base64.b64decode(pictures.urls[3].split(",")[1])
+        assert max(Image.open(io.BytesIO(data)).size) == side
 
 
 def test_words():
     assert text("a\x00<b>&\"'\ud800") == "a\\x00&lt;b&gt;&amp;&quot;&#x27;\\xd800"
-    assert percent(0.0) == "0 %" and percent(0.004) == "0.4 %" and percent(0.5) == "50 %" and percent(0.999) == "99.9 %"
+    assert [percent(v) for v in (0, 0.004, 0.5, 0.999, 1)] == [f"{v}\u00a0%" for v in ("0", "0.4", "50", "99.9", "100")]
     assert quantity(12345.6) == "12,346" and quantity(0.01234) == "0.0123" and quantity(3e9) == "3.00e+09"
     assert [power_of_ten(v) for v in (0, 1, 10, 1000, 0.01)] == ["0", "1", "10", "10³", "10⁻²"]
