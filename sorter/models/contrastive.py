@@ -18,7 +18,7 @@ class ContrastiveModelConfig:
     n_angles: int = 64
     channels: tuple[int, ...] = (32, 64, 128)
     conv_dim: int = 128
-    n_harmonics: int = 17
+    n_harmonics: int = 16
     hidden: int = 512
     harmonic_dim: int = 128
     projection_hidden: int = 512
@@ -50,7 +50,7 @@ class ContrastiveModel(nn.Module):
 
     def encode(self, picture: Tensor, weight: Tensor) -> Tensor:
         """Scaled polar pictures and their weights, (B, R, T) each, to (B, dim)."""
-        return torch.cat([self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture)], dim=1)
+        return torch.cat([self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture, weight)], dim=1)
 
     def forward(self, picture: Tensor, weight: Tensor) -> Tensor:
         """Projections (B, projection_dim) for the loss."""

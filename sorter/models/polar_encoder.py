@@ -6,6 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sorter.preprocess.features import N_FEATURES, features_of_harmonics, ring_harmonics, ring_means
+
+#: Brings the hand-made features to about the spread of the other inputs.
+_FEATURE_GAIN = 3.0
+
 
 class CircularConv(nn.Module):
     """3 x 3 convolution over (radius, angle), circular in the angle and zero-padded in the radius; norm; ReLU."""
@@ -47,22 +52,26 @@ class PolarConvEncoder(nn.Module):
 
 
 class HarmonicEncoder(nn.Module):
-    """A perceptron on |Fourier transform over the angle| of each ring, blind to any turn; (B, R, T) to (B, dim).
+    """A perceptron on what a turn does not change; (B, R, T) to (B, dim).
 
-    With ``invariant`` False it sees real and imaginary parts instead, and with them the orientation.
+    It sees the ring means, the amplitudes of each ring's angular harmonics 1..n_harmonics, and the hand-made features, with
+    their bispectra. With ``invariant`` False it sees the real and imaginary parts of the harmonics instead of their
+    amplitudes, and with them the orientation.
     """
 
     def __init__(self, n_radii: int, n_harmonics: int, hidden: int, dim: int, invariant: bool) -> None:
         super().__init__()
         self.n_harmonics, self.invariant = n_harmonics, invariant
+        width = n_radii * (1 + n_harmonics * (1 if invariant else 2)) + N_FEATURES
         self.layers = nn.Sequential(
-            nn.Linear(n_radii * n_harmonics * (1 if invariant else 2), hidden), nn.BatchNorm1d(hidden), nn.ReLU(),
+            nn.Linear(width, hidden), nn.BatchNorm1d(hidden), nn.ReLU(),
             nn.Linear(hidden, dim), nn.BatchNorm1d(dim), nn.ReLU(),
         )  # fmt: skip
 
-    def forward(self, picture: Tensor) -> Tensor:
-        """Pictures (B, R, T), 0 where nothing was measured, to (B, dim)."""
-        harmonics = torch.fft.rfft(picture, dim=-1, norm="forward")[..., : self.n_harmonics]
-        if not self.invariant:
-            return self.layers(torch.view_as_real(harmonics).flatten(1))
-        return self.layers(torch.log1p(10 * harmonics.abs()).flatten(1))
+    def forward(self, picture: Tensor, weight: Tensor) -> Tensor:
+        """Pictures and weights (B, R, T), as of `log_scaled`, to (B, dim)."""
+        harmonics = ring_harmonics(picture, weight)
+        low = harmonics[..., 1 : self.n_harmonics + 1]
+        rings = torch.log1p(10 * low.abs()) if self.invariant else torch.view_as_real(low).flatten(2)
+        parts = (ring_means(picture, weight), rings.flatten(1), _FEATURE_GAIN * features_of_harmonics(harmonics))
+        return self.layers(torch.cat(parts, dim=1))

@@ -21,6 +21,9 @@ BISPECTRUM_PAIRS = tuple(
     (i, j) for i in range(1, BISPECTRUM_ORDER) for j in range(i, BISPECTRUM_ORDER) if i + j <= BISPECTRUM_ORDER
 )
 
+#: Length of a feature vector.
+N_FEATURES = N_BANDS * (N_AMPLITUDES + len(BISPECTRUM_PAIRS) + N_COHERENCES)
+
 #: Blocks are divided by these: their spread over a simulated run (2.3, 2.3, 1.8; root of the total variance) over the
 #: weights 1, 0.8, 0.5 that classified best by nearest neighbours on other simulated runs.
 _AMPLITUDE_SCALE, _BISPECTRUM_SCALE, _COHERENCE_SCALE = 2.3, 2.9, 3.6
@@ -63,16 +66,20 @@ def coherences(harmonics: Tensor, n_bands: int) -> Tensor:
     return cross / (in_bands(power, n_bands) + 2e-3)
 
 
-def rotation_invariant_features(picture: Tensor, weight: Tensor) -> Tensor:
-    """The features of pictures (B, R, T) and weights as of `log_scaled`: (B, 176) float32.
-
-    In N_BANDS radial bands each: amplitudes of the harmonics 1..N_AMPLITUDES on a logarithmic scale, bispectra,
-    coherences.
-    """
-    harmonics = ring_harmonics(picture, weight)
+def features_of_harmonics(harmonics: Tensor) -> Tensor:
+    """The features of `rotation_invariant_features` from `ring_harmonics` (B, R, M): (B, N_FEATURES) float32."""
     blocks = (
         (in_bands(torch.log1p(10 * harmonics[..., 1 : N_AMPLITUDES + 1].abs()), N_BANDS), _AMPLITUDE_SCALE),
         (bispectra(harmonics, N_BANDS), _BISPECTRUM_SCALE),
         (coherences(harmonics, N_BANDS), _COHERENCE_SCALE),
     )
     return torch.cat([(block / scale).flatten(1) for block, scale in blocks], dim=1)
+
+
+def rotation_invariant_features(picture: Tensor, weight: Tensor) -> Tensor:
+    """The features of pictures (B, R, T) and weights as of `log_scaled`: (B, N_FEATURES) float32.
+
+    In N_BANDS radial bands each: amplitudes of the harmonics 1..N_AMPLITUDES on a logarithmic scale, bispectra,
+    coherences. T must be at least 2 N_AMPLITUDES.
+    """
+    return features_of_harmonics(ring_harmonics(picture, weight))

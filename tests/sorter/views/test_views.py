@@ -119,7 +119,7 @@ def test_views_repeat_with_the_seed_and_keep_orientation_when_asked() -> None:
     first, again, other = (views(data, torch.Generator().manual_seed(s))[0] for s in (5, 5, 6))
     assert torch.equal(first, again) and not torch.equal(first, other)
     still = ViewConfig(rotate=False, log_zoom=0, log_thinning=0, shift_px=0, wedge=0.3, rings=0)
-    picture, weight = make_views(still)(data, torch.Generator().manual_seed(0))
+    _, weight = make_views(still)(data, torch.Generator().manual_seed(0))
     _, whole = polar_picture(data, make_map().area, torch.from_numpy(GRID.expand))
     assert (weight <= whole).all() and (weight < whole).any()
 
