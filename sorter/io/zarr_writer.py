@@ -160,9 +160,9 @@ class FrameWriter:
         self._rows("source_index", first, np.concatenate(index))
         for kind in ("columns", "truth"):
             start = first
-            for block, n in zip(self._table, counts):
-                for name, values in getattr(block, kind).items():
-                    self._rows(f"{kind}/{name}", start, np.asarray(values))
+            for same, n in _alike([getattr(block, kind) for block in self._table], counts):
+                for name in same[0]:
+                    self._rows(f"{kind}/{name}", start, np.concatenate([np.asarray(table[name]) for table in same]))
                 start += n
         for kind in ("columns", "truth"):
             for _, array in self._group[kind].arrays():  # type: ignore[union-attr]
@@ -202,3 +202,18 @@ class FrameWriter:
         )
         if text:
             array.attrs[TEXT] = "utf-8"
+
+
+def _alike(tables: list[Mapping[str, NDArray]], counts: list[int]) -> list[tuple[list[Mapping[str, NDArray]], int]]:
+    """Neighbouring tables with the same columns of the same kind, and the rows of each group: one write instead of many."""
+
+    def kinds(table: Mapping[str, NDArray]) -> dict[str, tuple]:
+        return {name: (values.dtype.kind in "US", values.shape[1:]) for name, values in table.items()}
+
+    groups: list[tuple[list[Mapping[str, NDArray]], int]] = []
+    for table, n in zip(tables, counts):
+        if groups and kinds(groups[-1][0][0]) == kinds(table):
+            groups[-1] = ([*groups[-1][0], table], groups[-1][1] + n)
+        else:
+            groups.append(([table], n))
+    return groups

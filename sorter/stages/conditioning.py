@@ -65,6 +65,7 @@ class Conditioner:
         """
         static = self._summed_without
         values = self.calibration.apply(frames, static)
+        bad = None if bad is None else bad & ~static  # what is masked for the whole run keeps its recorded value
         if frames.dtype.kind == "f":
             broken = ~np.isfinite(frames)
             bad = broken if bad is None else bad | broken

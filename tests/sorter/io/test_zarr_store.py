@@ -1,0 +1,175 @@
+"""Writer and reader of the frame store: what counts, what a kill or a full disk leaves."""
+
+import errno
+import pickle
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import LocalStore
+
+from sorter.core.errors import InputError, WorkFolderError
+from sorter.core.frames import ArrayFrameStore, FrameStore
+from sorter.core.geometry import Geometry
+from sorter.core.identity import frame_ids
+from sorter.io import zarr_writer
+from sorter.io.zarr_store import Source, StoreInfo, ZarrFrameStore, decode_text, encode_text
+from sorter.io.zarr_writer import FrameBlock, FrameWriter, block_frames, create_store
+
+SHAPE = (12, 10)
+FRAMES = np.random.default_rng(0).poisson(1.0, (300, *SHAPE)).astype(np.uint16)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    """Shards of 64 frames, a commit every 128, so that a few hundred frames cross all borders."""
+    monkeypatch.setattr(zarr_writer, "CHUNK_BYTES", 16 * FRAMES[0].nbytes)
+    monkeypatch.setattr(zarr_writer, "CHUNKS_PER_SHARD", 4)
+    monkeypatch.setattr(zarr_writer, "SHARDS_PER_COMMIT", 2)
+
+
+def new_store(path):
+    arrays = {
+        "mask": np.zeros(SHAPE, bool),
+        "good_fraction": np.ones(SHAPE, np.float32),
+        "mask_recorded": np.zeros(SHAPE, np.uint32),
+        "bad_count": np.zeros(SHAPE, np.uint32),
+    }
+    create_store(path, StoreInfo("photon", Geometry(SHAPE), 0), np.dtype(np.uint16), arrays)
+
+
+def block(start, stop, source=0, **columns):
+    ids = frame_ids(f"run{source}", "data", np.arange(start, stop))
+    named = columns or {
+        "delay_s": np.arange(start, stop) / 2,
+        "sample": np.array([f"é{i}" for i in range(start, stop)]),
+    }
+    return FrameBlock(FRAMES[start:stop], ids, source, start, named, {})
+
+
+def fill(path, step=37, stop=300):
+    writer = FrameWriter(path)
+    place = writer.source(Source("run0.h5", "data", "run0", 300))
+    writer.reserve(stop)
+    for start in range(writer.sources[place].n_frames, stop, step):
+        writer.append(block(start, min(start + step, stop)))
+    return writer
+
+
+@pytest.mark.parametrize("step", [1, 37, 64, 300])
+def test_what_is_written_is_read_whatever_the_blocks(tmp_path, step):
+    new_store(tmp_path / "f")
+    fill(tmp_path / "f", step).commit()
+    store = ZarrFrameStore(tmp_path / "f")
+    assert isinstance(store, FrameStore) and len(store) == 300
+    np.testing.assert_array_equal(store.read(store.frame_ids), FRAMES)
+    assert store.columns["sample"][[0, 299]].tolist() == ["é0", "é299"] and store.columns["delay_s"][7] == 3.5
+    np.testing.assert_array_equal(store.source_index, np.arange(300))
+
+
+def test_same_answers_as_the_store_in_memory(tmp_path):
+    new_store(tmp_path / "f")
+    fill(tmp_path / "f").commit()
+    store = ZarrFrameStore(tmp_path / "f")
+    memory = ArrayFrameStore(FRAMES, store.frame_ids, columns=store.columns)
+    ids = np.random.default_rng(1).permutation(store.frame_ids)[:90]
+    for one in (store, pickle.loads(pickle.dumps(store))):
+        chosen, expected = one.select(ids), memory.select(ids)
+        np.testing.assert_array_equal(chosen.read(ids[5:9]), expected.read(ids[5:9]))
+        np.testing.assert_array_equal(chosen.columns["delay_s"], expected.columns["delay_s"])
+        for (a, b), (c, d) in zip(chosen.chunks(13), expected.chunks(13), strict=True):
+            np.testing.assert_array_equal(a, c)
+            np.testing.assert_array_equal(b, d)
+    with pytest.raises(InputError, match="not in this store"):
+        store.select(ids[:5]).read(ids[5:6])
+
+
+def test_rows_count_only_from_their_commit_on(tmp_path):
+    new_store(tmp_path / "f")
+    writer = fill(tmp_path / "f", 10, 150)
+    assert writer.n_frames == 150 and len(ZarrFrameStore(tmp_path / "f")) == 130  # the commit after two shards
+    again = fill(tmp_path / "f", 50)  # a new writer goes on behind the last commit
+    again.commit()
+    np.testing.assert_array_equal(ZarrFrameStore(tmp_path / "f").read(ZarrFrameStore(tmp_path / "f").frame_ids), FRAMES)
+
+
+def test_sources_with_other_columns(tmp_path):
+    new_store(tmp_path / "f")
+    writer = FrameWriter(tmp_path / "f")
+    writer.reserve(20)
+    for number, columns in enumerate([{"a": np.arange(10.0)}, {"b": np.array(["long text"] * 10)}]):
+        place = writer.source(Source(f"run{number}", "data", f"run{number}", 10))
+        writer.append(block(0, 10, place, **columns))
+    writer.commit()
+    columns = ZarrFrameStore(tmp_path / "f").columns
+    assert (
+        np.isnan(columns["a"][10:]).all()
+        and columns["b"][:10].tolist() == [""] * 10
+        and columns["b"][10] == "long text"
+    )
+    with pytest.raises(InputError, match="a: is of another kind"):
+        writer.append(FrameBlock(FRAMES[:1], np.array([1], np.uint64), 0, 10, {"a": np.array(["text"])}, {}))
+        writer.commit()
+
+
+def test_a_full_disk_at_any_write_is_one_line_and_what_counted_stays(tmp_path, monkeypatch):
+    new_store(tmp_path / "f")
+    fill(tmp_path / "f", stop=100).commit()
+    real, left = LocalStore.set, [0]
+
+    async def full(self, key, value, **options):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return await real(self, key, value, **options)
+
+    monkeypatch.setattr(LocalStore, "set", full)
+    writes = 0
+    while True:
+        left[0] = writes
+        try:
+            fill(tmp_path / "f", stop=170).commit()
+            break
+        except WorkFolderError as error:
+            assert "No space left on device" in str(error) and "\n" not in str(error)
+        left[0] = 10**6
+        store = ZarrFrameStore(tmp_path / "f")
+        np.testing.assert_array_equal(store.read(store.frame_ids), FRAMES[: len(store)])
+        assert store.columns["sample"].tolist() == [f"é{i}" for i in range(len(store))]
+        writes += 1
+    assert writes > 5 and len(ZarrFrameStore(tmp_path / "f")) == 170
+
+
+def test_read_only_folder(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(zarr_writer.zarr, "open_group", refuse)
+    with pytest.raises(WorkFolderError, match="cannot be written"):
+        new_store(tmp_path / "f")
+
+
+def test_newer_schema_and_strangers(tmp_path):
+    new_store(tmp_path / "f")
+    group = zarr.open_group(tmp_path / "f", mode="r+")
+    group.attrs["shotsort"] = {**group.attrs["shotsort"], "schema_version": 99}
+    with pytest.raises(WorkFolderError, match="newer shotsort"):
+        ZarrFrameStore(tmp_path / "f")
+    zarr.open_group(tmp_path / "g", mode="w")
+    for name in ("g", "nowhere"):
+        with pytest.raises(WorkFolderError, match="shotsort ingest"):
+            ZarrFrameStore(tmp_path / name)
+
+
+def test_text_round_trip():
+    words = np.array(["", "a", "Tröpfchen", "二重"])
+    assert decode_text(encode_text(words)).tolist() == words.tolist()
+    assert len(decode_text(encode_text(words[:0]))) == 0
+
+
+def test_chunks_are_about_two_megabytes(monkeypatch):
+    monkeypatch.undo()
+    assert (
+        block_frames((128, 128), np.dtype(np.uint16)) == 1024 // 16
+        and block_frames((4096, 4096), np.dtype(np.float32)) == 1
+    )
