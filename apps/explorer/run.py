@@ -97,8 +97,10 @@ class Run:
         if named not in self.work.result_names("embeddings"):
             return None
         embedding = self.work.read_embedding(named)
-        rows = IdIndex(embedding.frame_id).rows(self.frame_id)
-        return np.where(rows[:, None] < 0, np.float32(np.nan), embedding.vectors[rows])
+        vectors = np.full((len(self.frame_id), embedding.vectors.shape[1]), np.nan, np.float32)
+        rows = self.index.rows(embedding.frame_id)
+        vectors[rows[rows >= 0]] = embedding.vectors[rows >= 0]
+        return vectors
 
     def medoid_rows(self) -> NDArray[np.int64]:
         """Row in the store of each cluster's medoid."""

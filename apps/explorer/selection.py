@@ -69,7 +69,7 @@ def distance_from_center(run: Run, selection: Selection) -> NDArray[np.floating]
 
 def nearest_in_embedding(run: Run, row: int, n: int) -> NDArray[np.int64]:
     """Rows of the ``n`` frames nearest to ``row`` in the embedding, itself included, ascending; none where it has no vector."""
-    if run.vectors is None or np.isnan(run.vectors[row, 0]):
+    if run.vectors is None or np.isnan(run.vectors[row]).any():
         return np.empty(0, np.int64)
     distance = np.linalg.norm(run.vectors - run.vectors[row], axis=1)
     known = np.flatnonzero(~np.isnan(distance))

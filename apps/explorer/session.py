@@ -99,7 +99,7 @@ class Session(Actions):
             action(*values)
         except ShotsortError as error:
             self.say(str(error), bad=True)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             log.exception("%s%s", action.__name__, values)
             self.say("that did not work; reload the page and try again", bad=True)
 

@@ -1,0 +1,142 @@
+"""A page without a browser: every action on every kind of run, and messages that no page of ours would send."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bokeh.document import Document
+
+from apps.explorer.figures import MOST_POINTS, LayoutFigure, rings
+from apps.explorer.points import PointIndex
+from apps.explorer.run import Library
+from apps.explorer.session import Session, build_page
+from sorter.core.embedding import Layout
+from sorter.core.geometry import Geometry, q_inv_nm
+from sorter.curate.label_book import LabelBook
+from tests.workfolders import make_work_folder
+
+ACTIONS = [
+    ("cluster", "0"), ("step-cluster", "1"), ("next-cluster", ""), ("label", "cube"), ("label-row", "cube"), ("undo", ""),
+    ("redo", ""), ("unlabelled", ""), ("blanks", ""), ("order", "typical"), ("order", "uncertain"), ("order", "random"),
+    ("turn", "1"), ("page", "0"), ("page-size", "24"), ("step", "1"), ("similar", ""), ("only", ""), ("unlabel", "cube"),
+    ("drop", ""), ("mean", ""), ("scale", "sqrt"), ("rings", ""), ("color", "photons"), ("color", "truth: class"),
+    ("color", "strength"), ("color", "label"), ("color", ""), ("mode", "add"), ("fit", ""), ("hover", {"x": 0.0, "y": 0.0}),
+    ("clear", ""),
+]  # fmt: skip
+
+
+def opened(work):
+    doc = Document()
+    session = Session(doc, Library(work), LabelBook(work.labels_path))
+    assert {root.name for root in doc.roots} == {"layout", "frame", "bridge"}
+    return session
+
+
+def send(session, act, value=""):
+    number = session.bridge.done + 1
+    session.bridge.message = json.dumps({"n": number, "act": act, "value": value})
+    assert session.bridge.done == number
+    return session.bridge
+
+
+def blanks(tmp_path):
+    return make_work_folder(tmp_path, n=30, classes=())
+
+
+def layout_only(tmp_path):
+    work = make_work_folder(tmp_path, n=30, results=False)
+    ids = work.frames().frame_ids
+    work.write_layout(Layout("drawn", ids, np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)))
+    return work
+
+
+def measured(tmp_path):
+    return make_work_folder(tmp_path, n=30, truth=False, n_sources=2)
+
+
+@pytest.mark.parametrize("make", [measured, blanks, layout_only])
+def test_every_action_on_every_kind_of_run(make, tmp_path, caplog):
+    session = opened(make(tmp_path))
+    for act, value in ACTIONS:
+        send(session, act, value)
+    session.doc.to_json()
+    assert not [record for record in caplog.records if record.exc_info], "an action met a fault of ours"
+
+
+def test_messages_that_no_page_of_ours_sends(work):
+    session = opened(work)
+    for text in ("", "no json", "[]", "{}", '{"n": "x", "act": 1}', "null", '{"n": 5}'):
+        session._received("message", "", text)
+    for act, value in [
+        ("__init__", ""),
+        ("say", "x"),
+        ("cluster", "999"),
+        ("cluster", "x"),
+        ("frame", "-1"),
+        ("page", {}),
+        ("hover", 3),
+    ]:
+        send(session, act, value)
+    assert not len(session.state.selection) and LabelBook(work.labels_path).revision == 0
+
+
+def test_a_polygon_is_all_that_a_lasso_sends(work):
+    session = opened(work)
+    around = {"type": "poly", "x": [-1e6, 1e6, 1e6, -1e6], "y": [-1e6, -1e6, 1e6, 1e6]}
+    session._drawn(SimpleNamespace(final=False, geometry=around))
+    assert not len(session.state.selection), "only a finished lasso counts"
+    session._drawn(SimpleNamespace(final=True, geometry=around))
+    assert len(session.state.selection) == len(session.state.run.layout.frame_id)
+    for bad in ({"type": "poly", "x": [0], "y": [0]}, {"type": "poly", "x": [0, float("nan"), 1], "y": [0, 1, 2]}):
+        session._drawn(SimpleNamespace(final=True, geometry=bad))
+    assert len(session.state.selection) == len(session.state.run.layout.frame_id)
+    for source in (session.layout.points, session.layout.selected):
+        assert not source.selected.indices
+
+
+def test_damaged_label_book_and_frames_have_a_page(work):
+    work.labels_path.write_bytes(b"not a label book")
+    doc = Document()
+    build_page(doc, Library(work), LabelBook(work.labels_path))
+    assert "cannot be shown" in doc.template_variables["empty"] and "labels.sqlite" in doc.template_variables["empty"]
+    assert [root.name for root in doc.roots] == ["bridge"]
+
+
+def test_read_only_folder_is_said(work, monkeypatch):
+    session = opened(work)
+    send(session, "cluster", "0")
+    monkeypatch.setattr(
+        LabelBook, "_create", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+    )
+    assert "Permission denied" in send(session, "label", "cube").toast
+
+
+def test_results_made_anew_are_told(work):
+    session = opened(work)
+    session._poll()
+    assert session.bridge.banner == ""
+    work.write_clustering(work.read_clustering("density"))
+    session._poll()
+    assert "made anew" in session.bridge.banner
+
+
+def test_at_most_50000_points_are_drawn_and_zoom_shows_more():
+    rng = np.random.default_rng(0)
+    points = PointIndex(rng.random((4 * MOST_POINTS, 2)))
+    coloring = SimpleNamespace(palette=("#ffffff",), low=0.0, high=1.0, values=np.zeros(4 * MOST_POINTS, np.float32))
+    layout, strata = LayoutFigure(), np.zeros(4 * MOST_POINTS, int)
+    assert layout.draw(points, coloring, strata, whole=True) <= MOST_POINTS
+    assert len(layout.ground.data["image"]) == 1, "the density shows where the others are"
+    layout.view.fit((0.0, 0.2, 0.0, 0.2))
+    drawn = layout.draw(points, coloring, strata, whole=False)
+    inside = ((points.xy <= 0.2) & (points.xy >= 0)).all(1).sum()
+    assert inside <= drawn < MOST_POINTS and not layout.ground.data["image"], "in a small view all of them are drawn"
+
+
+def test_rings_are_where_q_says():
+    geometry = Geometry((128, 128), 3e-4, 0.1, 13.5e-9, (63.5, 60.0))
+    q = q_inv_nm(geometry)
+    for radius, text in rings(geometry):
+        assert q[63, min(127, round(60 + radius))] == pytest.approx(float(text.split()[0]), rel=0.05)
+    assert rings(Geometry((50, 50)))[0][1].endswith("px")
