@@ -37,7 +37,7 @@ class SpeckleEvaluateConfig:
 
     def __post_init__(self) -> None:
         require(self.patterns >= 19, f"patterns = {self.patterns}: need at least 19")
-        require(self.rival_patterns >= 190, f"rival_patterns = {self.rival_patterns}: need at least 190")
+        require(self.rival_patterns >= 40, f"rival_patterns = {self.rival_patterns}: need at least 40")
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,7 @@ def _rivals(
             classical.MOMENTS, range(4), classical.moment_classifiers(train.moments, train.labels), strict=True
         ):
             single[moment] = float(model.score(test.moments[:, [column]], test.labels))
-            model_ten = classical.moment_classifiers(*classical.averages(train.moments, train.labels, _TEN))[column]
-            averaged[moment] = float(model_ten.score(ten[0][:, [column]], ten[1])) if len(ten[1]) else None
+            averaged[moment] = _score_of_ten(train, ten, column)
         kind, model = classical.conventional_classifier(train.features, train.labels, seed)
         predicted = model.predict(test.features)
         found = class_scores(test.labels, predicted, len(np.unique(train.labels)))
@@ -169,6 +168,14 @@ def _rivals(
         }  # fmt: skip
     out["first_moment_accuracy"] = max(out["conventional_257"]["first_moment"].values())
     return out
+
+
+def _score_of_ten(train: Scored, test: tuple[NDArray, NDArray], column: int) -> float | None:
+    """Accuracy of one moment averaged over ten patterns; None where a class has fewer than twenty to learn from."""
+    if min(np.bincount(train.labels)) < 2 * _TEN or not len(test[1]):
+        return None
+    model = classical.moment_classifiers(*classical.averages(train.moments, train.labels, _TEN))[column]
+    return float(model.score(test[0][:, [column]], test[1]))
 
 
 # -- beyond the paper ----------------------------------------------------------------------------------------------------

@@ -127,9 +127,11 @@ def standardise(patterns: Tensor, blocked: int = BLOCKED) -> Tensor:
     Raises InputError for a pattern that is constant outside the corner.
     """
     result = patterns.clone().to(torch.float64)
-    result[..., :blocked, :blocked] = 0
-    result -= result.mean((-2, -1), keepdim=True)
-    deviation = result.square().mean((-2, -1), keepdim=True).sqrt()
-    if not bool((deviation > 0).all()):
+    opened = torch.ones(result.shape[-2:], dtype=torch.bool, device=result.device)
+    opened[:blocked, :blocked] = False
+    seen = result[..., opened]
+    if not bool((seen.amax(-1) > seen.amin(-1)).all()):
         raise InputError("pattern: constant outside the blocked corner, cannot be standardised; leave such frames out")
-    return (result / deviation).to(torch.float32)
+    result = torch.where(opened, result, 0)
+    result -= result.mean((-2, -1), keepdim=True)
+    return (result / result.square().mean((-2, -1), keepdim=True).sqrt()).to(torch.float32)
