@@ -37,7 +37,8 @@ def simulate(
     """Simulate ``n_frames`` frames of ``recipe`` into ``to`` (.h5, .cxi or .zarr).
 
     options: of the recipe, dotted names reach into its parts ({"detector.blur_px": 1.0}); workers: processes (default: one per
-    core, one for a GPU; 1 computes in this process). Returns "complete" where the same run was already there, "resumed" or "written".
+    core, one for a GPU; 1 computes in this process). Returns "complete" where the same run was already there, "resumed" or
+    "written".
     Raises InputError for an unknown recipe or option, impossible values, or something else at ``to``.
     """
     require(n_frames >= 1, f"frames = {n_frames}: need at least 1")
