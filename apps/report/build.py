@@ -118,8 +118,9 @@ def _title(shot: Snapshot) -> str:
 
 def _subtitle(shot: Snapshot) -> str:
     kind = "simulated run" if "class" in shot.truth else "run"
-    when = f", last stage {shot.manifests[-1]['started']}" if shot.manifests else ""
-    return f"What was recorded: a {kind} sorted without labels by shotsort{when}"
+    done = " sorted without labels" if shot.clustering is not None else ", not sorted yet"
+    last = shot.manifests[-1]["started"].removesuffix("+00:00").replace("T", " ", 1) if shot.manifests else ""
+    return f"What was recorded: a {kind}{done}{f'; last stage {last} UTC' if last else ''}"
 
 
 def _foot(shot: Snapshot) -> str:

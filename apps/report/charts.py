@@ -130,6 +130,12 @@ def strength_chart(values: NDArray, color: str) -> str:
     return chart.svg(chart.steps(bins, counts, color, True), "distribution of the cluster strength")
 
 
+def _spread(curves: dict[str, tuple[NDArray, NDArray]]) -> float:
+    """How many times larger the largest curve is than the smallest, in their last value."""
+    last = [abs(float(y[-1])) for _, y in curves.values() if len(y) and np.isfinite(y[-1])]
+    return max(last) / max(min(last), 1e-3) if last else 1.0
+
+
 def curves_chart(title: str, x_name: str, curves: dict[str, tuple[NDArray, NDArray]], colors: list[str]) -> str:
     """Curves over training steps or epochs, one axis."""
     with figure(3.9, 2.4) as fig:
@@ -137,6 +143,9 @@ def curves_chart(title: str, x_name: str, curves: dict[str, tuple[NDArray, NDArr
         for (name, (x, y)), color in zip(curves.items(), colors):
             axes.plot(x, y, lw=1.6, color=color, label=name, marker="o" if len(x) == 1 else None, ms=3)
         axes.set(xlabel=x_name, title=title)
+        if _spread(curves) > 50:
+            axes.set_yscale("symlog", linthresh=1)
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         if len(curves) > 1:
             axes.legend(loc="best")
         return to_svg(fig, f"training curve: {title}")

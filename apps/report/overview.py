@@ -143,10 +143,8 @@ def detector(shot: Snapshot, mean: NDArray, n_averaged: int) -> str:
         scores = plate(
             score_histogram(shot.hits), f"Hit score of every frame, counts on a logarithmic axis. {at}{said}"
         )
-        photons = plate(
-            photons_histogram(shot.hits, shot.photon_unit),
-            f"Sum over good pixels of every frame, in {shot.photon_unit}; counts on a logarithmic axis.",
-        )
+        said = f"Sum over good pixels of every frame, in {shot.photon_unit}; counts on a logarithmic axis."
+        photons = plate(photons_histogram(shot.hits, shot.photon_unit), said)
         body += f'<div class="stack">{scores}{photons}</div>'
     return section("detector", "Beam centre, mask and hits", f'<div class="pair">{body}</div>')
 

@@ -31,7 +31,7 @@ def _value(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if value is None:
-        return "–"
+        return "not set"
     return text(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
 
 
@@ -42,7 +42,7 @@ def manifests(shot: Snapshot) -> str:
     rows = [
         [
             text(m["stage"]),
-            text(m["started"]),
+            _when(m["started"]),
             _seconds(m["seconds"]),
             text("" if m["seed"] is None else m["seed"]),
             _metrics(m["metrics"]),
@@ -51,13 +51,18 @@ def manifests(shot: Snapshot) -> str:
     ]
     head = ["stage", "started (UTC)", "took", "seed", "figures"]
     records = "".join(
-        f"<details><summary>{text(m['stage'])}, {text(m['started'])}</summary><pre>{text(_short(m))}</pre></details>"
+        f"<details><summary>{text(m['stage'])}, {_when(m['started'])}</summary><pre>{text(_short(m))}</pre></details>"
         for m in shot.manifests[-30:]
     )
     body = table(head, rows[-60:], "stages") + f"<details><summary>Full records</summary>{records}</details>"
     return section(
         "manifests", "Manifests", body, "The record of every stage: inputs, configuration, seed, versions, outputs."
     )
+
+
+def _when(started: str) -> str:
+    """ISO 8601 without what every line shares."""
+    return text(started.removesuffix("+00:00").replace("T", " ", 1))
 
 
 def _seconds(seconds: float) -> str:

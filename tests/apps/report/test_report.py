@@ -16,6 +16,7 @@ from PIL import Image
 from apps.cli.__main__ import main
 from apps.report import report
 from sorter.core.clustering import Clustering
+from sorter.core.embedding import Embedding
 from sorter.core.errors import WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest
@@ -275,6 +276,49 @@ def test_labels_are_shown_where_they_are(tmp_path):
     assert "20frames labelled" in page.words and "By label (a person's word)" in page.words
     assert f"icosahedron {100 * 20 / len(members):.0f} %" in page.words
     assert "shotsort export" in page.words and "--label icosahedron" in page.words
+
+
+def put_untrained_factorvae(work: WorkFolder) -> None:
+    """A model with its first weights and an embedding whose first latent follows brightness."""
+    import torch
+
+    from sorter.models.polar_model import ModelCard, PolarModel, build_network, save_model
+    from sorter.preprocess.polar import choose_grid
+
+    store = work.frames()
+    grid = choose_grid(store.geometry, store.bad_pixels, 16, 16).to_dict()
+    network = {"n_radii": 16, "n_angles": 16, "n_latents": 4}
+    torch.manual_seed(0)
+    card = ModelCard("factorvae", network, grid, tuple(store.shape_px), "photon", 1.0, True)
+    folder = work.model_path("factorvae")
+    save_model(folder, PolarModel(card, build_network("factorvae", network)))
+    (folder / "curves.csv").write_text("step,loss,kl\n25,100.0,3.0\n50,40.0,2.0\n")
+    hits = work.read_hits()
+    vectors = np.random.default_rng(0).normal(size=(len(hits.hit_ids), 4)) * [1, 0.5, 0.3, 0.001]
+    vectors[:, 0] = hits.score[hits.is_hit]
+    work.write_embedding(Embedding("factorvae", hits.hit_ids, vectors.astype(np.float32)))
+
+
+def test_latents_and_training_curves(tmp_path):
+    work = make_work_folder(tmp_path, n=80)
+    put_untrained_factorvae(work)
+    page = read(work)
+    assert (
+        "3 of 4 latents are shown" in page.words
+        and "latent 0spread" in page.words
+        and "brightness: ρ +1.00" in page.words
+    )
+    assert sum(a.get("alt") == "decoded picture" for _, a in page.tags) == 15
+    assert "training" in page.sections() and "factorvae: 50 steps" in page.words
+
+
+def test_a_model_that_cannot_be_read_is_named(tmp_path):
+    work = make_work_folder(tmp_path, n=80)
+    put_untrained_factorvae(work)
+    (work.model_path("factorvae") / "weights.safetensors").write_bytes(b"nothing")
+    (work.model_path("factorvae") / "curves.csv").write_text("step,loss\n25,many\n")
+    page = read(work)
+    assert "weights.safetensors" in page.words and "clusters" in page.sections() and "training" not in page.sections()
 
 
 def test_size_is_bounded_however_many_clusters_there_are(tmp_path):
