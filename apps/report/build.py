@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.report.clusters import EVERYONE, MAX_CARDS, Context, cards, example_ids, nearest_clusters
+from apps.report.examples import example_frames, threshold_section, walk_section
 from apps.report.learning import latents_section, training_section
 from apps.report.montage import describe, make_pictures
 from apps.report.notices import html_notices
@@ -71,10 +72,10 @@ def render(shot: Snapshot) -> str:
     """The document, from what a work folder holds."""
     groups = shot.groups()
     shown = [g for g in groups if g != NOISE][:MAX_CARDS] + ([NOISE] if NOISE in groups else [])
-    examples = [example_ids(shot, g) for g in shown]
+    examples = [example_frames(shot), *(example_ids(shot, g) for g in shown)]
     some = evenly(shot.hit_ids if len(shot.hit_ids) else shot.store.frame_ids, MEAN_OF_ALL)
     averaged = {g: evenly(shot.clustering.members(g), MEAN_OF_GROUP) for g in shown} if shot.clustering else {}
-    wanted = np.unique(np.concatenate([np.empty(0, np.uint64), *examples]))
+    wanted = np.unique(np.concatenate(examples))
     sample = read_sample(shot.store, {EVERYONE: some, **averaged}, wanted)
     pictures = make_pictures(sample, shot.store.bad_pixels, describe(shot, wanted))
     rings = radial_grid(shot.store.geometry, shot.store.bad_pixels)
@@ -82,8 +83,10 @@ def render(shot: Snapshot) -> str:
     sections = [
         glance(shot, pictures, shown),
         detector(shot, sample.means[EVERYONE], sample.n_frames[EVERYONE]),
+        walk_section(shot, pictures),
         layouts(shot, MAX_CARDS),
         cards(context, shown),
+        threshold_section(shot, pictures),
         truth_section(shot),
         latents_section(shot),
         training_section(shot),

@@ -78,6 +78,7 @@ def photons_histogram(hits: Hits, unit: str) -> str:
                         alpha=0.85,
                         label=name,
                     )
+            axes.set_xlim(bins[0], bins[-1])
             log_axis(axes, "x")
             _count_axis(axes)
             _legend_above(axes)

@@ -79,9 +79,10 @@ def latents_section(shot: Snapshot) -> str:
     rows = "".join(
         _traversal_row(pictures[k], int(traversal.latents[k]), vectors[:, traversal.latents[k]], photons) for k in used
     )
+    aligned = ", turned into one orientation" if model.card.align else ""
     lead = (
         "Each row moves one latent from -2 to +2 standard deviations of the run while the others stay at their median: what "
-        f"changes along the row is what that latent means. Decoded pictures, logarithmic, orientation aligned. {len(used)} of "
+        f"changes along the row is what that latent means. Decoded pictures, logarithmic{aligned}. {len(used)} of "
         f"{vectors.shape[1]} latents are shown; one whose spread is near 0 fell back to its prior and says nothing."
     )
     return section("latents", "What the FactorVAE learned", f'<div class="traversals">{rows}</div>', lead)

@@ -10,9 +10,9 @@ from apps.report.html import text
 #: A page that may load nothing, whatever its text says.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SHORT = {
-    "glance": "At a glance", "detector": "Beam centre & hits", "layout": "Layout", "clusters": "Clusters", "noise": "Noise",
-    "truth": "Truth", "latents": "Latents", "training": "Training", "recorded": "Recorded", "parameters": "Parameters",
-    "manifests": "Manifests", "next": "Next",
+    "glance": "At a glance", "detector": "Beam centre & hits", "frames": "Frames", "layout": "Layout", "clusters": "Clusters",
+    "noise": "Noise", "threshold": "Threshold", "truth": "Truth", "latents": "Latents", "training": "Training",
+    "recorded": "Recorded", "parameters": "Parameters", "manifests": "Manifests", "next": "Next",
 }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 #: Drawn in the page's text colour, and in a grey that reads on light and on dark ground.
 INK, SOFT = "#0a0b0c", "#808b98"
@@ -68,8 +68,11 @@ def power_of_ten(value: float, _position: int = 0) -> str:
 
 
 def log_axis(axes: Axes, which: str) -> None:
-    """Make the ``x`` or ``y`` axis logarithmic with short labels on the decades."""
+    """Make the ``x`` or ``y`` axis of what is drawn logarithmic: decades, or 1, 2, 5 where there are less than two."""
     getattr(axes, f"set_{which}scale")("log")
+    low, high = getattr(axes, f"get_{which}lim")()
     axis = getattr(axes, f"{which}axis")
-    axis.set_major_formatter(FuncFormatter(power_of_ten))
-    axis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    wide = high > 100 * low
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(power_of_ten if wide else lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from PIL import Image
 
 from apps.cli.__main__ import main
@@ -94,7 +95,7 @@ def test_tells_the_headline_figures(made, page):
 
 def test_has_every_section(page):
     assert page.sections() == [
-        "glance", "detector", "layout", "clusters", "noise", "truth", "recorded", "parameters", "next",
+        "glance", "detector", "layout", "clusters", "noise", "threshold", "truth", "recorded", "parameters", "next",
     ]  # fmt: skip
 
 
@@ -198,15 +199,26 @@ def test_only_ingested(tmp_path):
     work = make_work_folder(tmp_path, results=False, truth=False)
     shutil.rmtree(work.path / "results.zarr")
     page = read(work)
-    assert page.sections() == ["detector", "recorded", "next"]
+    assert page.sections() == ["detector", "frames", "recorded", "next"]
+    assert "30 of 300 frames" in page.words
     assert "Hits have not been looked for yet" in page.words
     assert "shotsort ingest" in page.words
 
 
 def test_hits_only(tmp_path):
     page = read(make_work_folder(tmp_path, results=False, truth=False))
-    assert page.sections() == ["detector", "recorded", "next"]
+    assert page.sections() == ["detector", "frames", "threshold", "recorded", "next"]
     assert "Not clustered yet" in page.words and "shotsort train" in page.words and "measured" in page.words
+
+
+def test_shows_the_frames_on_either_side_of_the_threshold(made):
+    hits = made.read_hits()
+    source = made.report_path.read_text()
+    part = source[source.index('id="threshold"') :].split("</section>")[0]
+    shown = np.array(re.findall(r'title="[^"]*frame_id (\d+)', part), np.uint64)
+    score = hits.score[[int(np.flatnonzero(hits.frame_id == i)[0]) for i in shown]]
+    assert_array_equal(score[:10], np.sort(hits.score[hits.is_hit])[:10])
+    assert_array_equal(score[10:], np.sort(hits.score[~hits.is_hit])[::-1][:10])
 
 
 def test_no_hits_at_all(tmp_path):
