@@ -46,6 +46,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="steps of the optimiser")
     parser.add_argument("--batch", type=int, help="patterns per step")
     parser.add_argument("--patterns", type=int, help="how many different patterns there are")
+    parser.add_argument("--before", type=int, help="patterns drawn before the first step (small)")
     parser.add_argument("--fresh", type=int, help="new patterns per step (small)")
     parser.add_argument("--width", type=int, help="channels of the first convolution (small; 0: none)")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
@@ -94,7 +95,13 @@ def _train(args: argparse.Namespace) -> int:
     from apps.cli.output import print_json, print_text
     from recon.speckle.train import preset, train
 
-    plain = {"batch": args.batch, "patterns": args.patterns, "fresh": args.fresh, "width": args.width}
+    plain = {
+        "batch": args.batch,
+        "patterns": args.patterns,
+        "before": args.before,
+        "fresh": args.fresh,
+        "width": args.width,
+    }
     data = {"side_px": args.side, "most": args.most, "polydispersity": args.polydispersity, "photons": args.photons}
     loop = {"steps": args.steps, "learning_rate": args.learning_rate}
     changes: dict[str, Any] = {k: v for k, v in plain.items() if v is not None}

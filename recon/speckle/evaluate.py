@@ -92,12 +92,14 @@ def score(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """summary: JSON-ready figures; scores: class scores by name of the test set; sets: the test sets."""
+    """summary: JSON-ready figures; scores: class scores by name of the test set; sets: the test sets; counts: numbers of
+    disks, class by class; meta: of the weights."""
 
     summary: dict[str, Any]
     scores: dict[str, ClassScores]
     sets: dict[str, Scored]
     counts: list[int]
+    meta: dict[str, Any]
 
 
 def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0) -> Evaluation:
@@ -135,7 +137,7 @@ def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0)
     }
     if config.with_rival:
         summary |= _rivals(sets, cases, config, seed)
-    return Evaluation(summary, scores, sets, counts)
+    return Evaluation(summary, scores, sets, counts, predictor.meta)
 
 
 def _accuracy_of_ten(scored: Scored) -> float | None:

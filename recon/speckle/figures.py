@@ -12,21 +12,25 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from recon.speckle.card import model_card
 from recon.speckle.classical import MOMENTS
 from recon.speckle.evaluate import Evaluation, Scored
 from recon.training.scores import ClassScores
+from recon.training.weights import write_card
 from sorter.core.errors import InputError
 
 
 def write_evaluation(folder: Path, found: Evaluation, beyond: dict[str, Any] | None) -> None:
-    """evaluation.json, classes_NAME.csv (the paper's table 1), confusion_NAME.png, first_moments.png and, with ``beyond``,
-    beyond.png and occlusion.png. Raises InputError where ``folder`` cannot be written."""
+    """evaluation.json, card.md, classes_NAME.csv (the paper's table 1), confusion_NAME.png, by_count.png, first_moments.png and,
+    with ``beyond``, beyond.png and occlusion.png. Raises InputError where ``folder`` cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "evaluation.json").write_text(json.dumps({**found.summary, "beyond": beyond}, indent=1) + "\n")
         for name, scores in found.scores.items():
             _class_table(folder / f"classes_{name}.csv", scores, found.counts)
             confusion_figure(scores, found.counts, name).savefig(folder / f"confusion_{name}.png")
+        by_count_figure(found).savefig(folder / "by_count.png")
+        write_card(folder / "card.md", *model_card(found.meta, found.summary["weights"], found.summary))
         if found.sets["257"].features.size:
             moments_figure(found.sets["257"], found.counts).savefig(folder / "first_moments.png")
         if beyond:
@@ -89,6 +93,22 @@ def moments_figure(scored: Scored, counts: list[int], shown: int = 10) -> Figure
         axes.set_xlabel("number of disks")
         axes.set_ylabel("first moment (px)" if name != "absolute" else "first moment")
     figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def by_count_figure(found: Evaluation) -> Figure:
+    """Share of right answers, and of answers within one disk, for each number of disks: how it falls off."""
+    figure = _figure(7, 4)
+    axes = figure.subplots()
+    for (name, scores), colour in zip(found.scores.items(), ("#2166ac", "#b2182b", "#4d9221"), strict=False):
+        total = np.maximum(scores.confusion.sum(1), 1)
+        i, j = np.indices(scores.confusion.shape)
+        near = (scores.confusion * (np.abs(i - j) <= 1)).sum(1) / total
+        axes.plot(found.counts, scores.recall, "o-", ms=3, color=colour, label=name)
+        axes.plot(found.counts, near, "--", lw=1, color=colour, label=f"{name}, within one")
+    axes.set(xlabel="number of disks", ylabel="share of patterns", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
     return figure
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recon.speckle.card import model_card
 from recon.speckle.data import PatternConfig, SplitPool
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
 from recon.training.loop import LoopConfig, fit
-from recon.training.weights import load_into, n_parameters, pick_device, read_weights, save_weights
+from recon.training.weights import load_into, n_parameters, pick_device, read_weights, save_weights, write_card
 from sorter.core.config import config_from_dict, require
 from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng, child_seed
@@ -29,7 +30,8 @@ KIND = "speckle"
 class SpeckleTrainConfig:
     """network: "small" or "resnet50"; width of its first layer (0 for "small": histograms and curves only, no convolution).
     data: what the patterns are. batch: patterns per step. patterns: how many different ones there are for training.
-    fresh: of a batch, how many are new on average (small network; the others were seen before). ordinal: weight of the earth
+    before: how many are drawn before the first step, fresh: how many more with each step (small network; a batch is drawn from
+    all that there are). ordinal: weight of the earth
     mover's distance in the loss. loop: see `LoopConfig`."""
 
     network: str = "small"
@@ -37,9 +39,10 @@ class SpeckleTrainConfig:
     data: PatternConfig = field(default_factory=lambda: PatternConfig(polydispersity=None))
     batch: int = 64
     patterns: int = 40000
-    fresh: int = 8
+    before: int = 2048
+    fresh: int = 4
     ordinal: float = 0.2
-    loop: LoopConfig = field(default_factory=LoopConfig)
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=8000))
 
     def __post_init__(self) -> None:
         require(self.network in ("small", "resnet50"), f"network = {self.network}: small or resnet50")
@@ -106,10 +109,11 @@ def train(
     )
     meta = {
         "network": config.network, "width": config.width, "blocks": list(blocks), "side_px": side_px, "counts": counts,
-        "parameters": n_parameters(model), "seed": seed, "config": asdict(config),
+        "parameters": n_parameters(model), "seed": seed, "config": asdict(config), "start": start and Path(start).name,
         "training": {"patterns_seen": config.loop.steps * config.batch, "seconds": history[-1]["seconds"], "history": history},
     }  # fmt: skip
     save_weights(model, to, KIND, meta)
+    write_card(to.with_suffix(".md"), *model_card(meta, to.name))
     _log.info("%s: trained (%.0f s in this call)", to, time.monotonic() - begin)
     return meta
 
@@ -117,9 +121,16 @@ def train(
 def _take_over(
     model: nn.Module, state: dict[str, Tensor], meta: dict[str, Any], path: str | Path, config: SpeckleTrainConfig
 ) -> None:
-    if meta["counts"] != config.data.counts or meta["network"] != config.network or meta["width"] != config.width:
+    """Begin with these weights. Those of width 0 may also start a network with convolutions, which come last in its head: their
+    values fill the leading part of each larger tensor."""
+    wider = config.network == "small" and meta["width"] == 0
+    same = meta["network"] == config.network and (meta["width"] == config.width or wider)
+    if meta["counts"] != config.data.counts or not same:
         raise InputError(f"{path}: weights of another network or other classes; start from nothing or give others")
-    load_into(model, state, path)
+    target = model.state_dict()
+    for name, value in state.items():
+        target[name][tuple(slice(n) for n in value.shape)] = value
+    load_into(model, target, path)
 
 
 def _fixed(config: SpeckleTrainConfig, seed: int):
@@ -140,11 +151,10 @@ def _pooled(config: SpeckleTrainConfig, seed: int, folder: Path, network: nn.Mod
     """New patterns without end (up to ``patterns``), each kept and seen again, with k_x and k_y exchanged half of the time."""
     split = type(network.split)(network.split.side)
     pool = SplitPool(folder, split, config.data, seed, config.patterns)
-    first = min(config.patterns, max(16 * config.batch, 4 * len(config.data.counts)))
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        pool.grow(first + config.fresh * (step + 1))
-        held = min(config.patterns, first + config.fresh * (step + 1))
+        held = min(config.patterns, config.before + config.fresh * step)
+        pool.grow(held)
         rng = child_rng(seed, "speckle", "batch", step)
         rows = np.sort(rng.integers(0, held, config.batch))
         *parts, labels = pool.batch(rows, bool(step % 2) if config.width else None)

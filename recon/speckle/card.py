@@ -1,0 +1,37 @@
+"""The model card of a network that counts disks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FIGURES = {
+    "accuracy_257": "accuracy, equal disks, 257 x 257",
+    "accuracy_513": "accuracy, equal disks, 513 x 513 (read as far in k as 257 x 257)",
+    "macro_f1_polydisperse": "macro F1, polydisperse (sigma = mean / 3), 257 x 257",
+    "errors_beyond_one_polydisperse": "polydisperse patterns off by more than one disk",
+    "first_moment_accuracy": "best first moment with a Gaussian classifier, equal disks",
+    "patterns": "patterns in each test set",
+}
+
+
+def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None = None) -> tuple[str, dict[str, str]]:
+    """Title and sections for `recon.training.weights.write_card`; figures: summary of an evaluation, where there is one."""
+    data, loop = meta["config"]["data"], meta["config"]["loop"]
+    spread = "mixture of 0, 1/3 and 0..0.6" if data["polydispersity"] is None else f"{data['polydispersity']:.3g}"
+    start = f", beginning with {meta['start']}" if meta.get("start") else ""
+    sections = {
+        "What it does": f"Tells how many disks ({meta['counts'][0]} to {meta['counts'][-1]}) made a coherent speckle pattern "
+        f"(a quadrant of k-space of at least {meta['side_px']} x {meta['side_px']} pixels, corner blocked, standardised). "
+        f"Network: {meta['network']}, {meta['parameters']} trained values.",
+        "Data": f"Simulated only: `sim disks`, exact far field of non-overlapping disks of constant total area, "
+        f"polydispersity {spread}, photons {data['photons'] or 'without noise'}; {meta['config']['patterns']} different patterns "
+        "at most, drawn as training goes; test patterns come from other random streams.",
+        "Training": f"`shotsort recon speckle train`: seed {meta['seed']}, {loop['steps']} steps of {meta['config']['batch']} "
+        f"patterns, {meta['training']['seconds']:.0f} s{start}. All settings are in the metadata of the weights.",
+        "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noisy patterns "
+        "unless it was trained with photons; see the curves of `recon speckle evaluate --beyond`.",
+    }
+    if figures:
+        lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
+        sections["Figures"] = "\n".join([*lines, f"- test seed {figures['seed']}"])
+    return f"{name}: disks from speckle", sections
