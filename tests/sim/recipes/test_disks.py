@@ -65,3 +65,14 @@ def test_written_run(tmp_path):
     group = zarr.open_group(tmp_path / "speckle.zarr", mode="r")
     assert group["frames"].shape == (40, 33, 33) and group["frames"].dtype == np.float32
     assert group["truth/n_disks"][:3].tolist() == [2, 3, 4]
+
+
+def test_command_line_option_for_the_papers_polydispersity(tmp_path):
+    from apps.cli.__main__ import main
+
+    arguments = ["--frames", "3", "--set", "side_px=33", "--workers", "1", "--quiet"]
+    assert main(["sim", "disks", "--polydisperse", *arguments, "--to", str(tmp_path / "p.h5")]) == 0
+    import h5py
+
+    with h5py.File(tmp_path / "p.h5") as file:
+        assert json.loads(file["truth"].attrs["description"])["options"]["polydispersity"] == pytest.approx(1 / 3)
