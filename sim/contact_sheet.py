@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from sorter.core.errors import InputError
 
 
 def tone(frame: NDArray, bad: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-    """A frame as brightness in [0, 1], logarithmic; bad pixels are NaN. A 3-D frame shows its middle slice."""
+    """A frame as brightness in [0, 1], logarithmic; bad pixels and NaN are NaN. A 3-D frame shows its middle slice."""
     image = np.asarray(frame, float)
     image = image[len(image) // 2] if image.ndim == 3 else image
-    good = np.ones(image.shape, bool) if bad is None else ~bad
+    if not np.issubdtype(frame.dtype, np.integer) and np.isfinite(image).any():
+        image = image - min(float(np.nanmin(image)), 0.0)  # standardised patterns
+    good = np.isfinite(image) if bad is None else np.isfinite(image) & ~bad
     positive = image[good & (image > 0)]
-    floor = 1.0 if np.issubdtype(frame.dtype, np.integer) else max(np.percentile(positive, 5), positive.max() * 1e-7) \
-        if positive.size else 1.0
+    counted = bool((positive == np.rint(positive)).all())
+    floor = 1.0 if counted or not positive.size else max(np.percentile(positive, 5), positive.max() * 1e-7)
     top = max(float(np.percentile(image[good], 99.9)), 3 * floor)
-    shown = np.log1p(np.clip(image, 0, None) / floor) / np.log1p(top / floor)
+    shown = np.log1p(np.clip(np.where(good, image, 0), 0, None) / floor) / np.log1p(top / floor)
     return np.where(good, np.clip(shown, 0, 1), np.nan)
 
 
@@ -55,6 +58,38 @@ def contact_sheet(
     draw_sheet(frames[:n_frames], captions[:n_frames], Path(to), bad, columns, f"{recipe}, seed {seed}")
 
 
+def gallery(recipes: Sequence[str], to: str | Path, seed: int = 0, *, columns: int = 8) -> None:
+    """Write a PNG with one row per recipe: bright frames of as many of its classes as there are columns.
+
+    Raises InputError for an unknown recipe or a place that cannot be written.
+    """
+    frames: list[NDArray] = []
+    captions: list[str] = []
+    for name in recipes:
+        made = make_recipe(name, None, seed)
+        block = made.block(0)
+        mask = made.recording.cxi_mask
+        for row in _varied_rows(block.truth, columns):
+            shown = np.asarray(block.frames[row], float)
+            frames.append(np.where(mask != 0, np.nan, shown) if mask is not None else shown)
+            captions.append(f"{name}: {_caption(block.truth, row)}" if len(frames) % columns == 1 else _caption(block.truth, row))
+    draw_sheet(frames, captions, Path(to), None, columns, "")
+
+
+def _varied_rows(truth: dict[str, NDArray], count: int) -> list[int]:
+    """``count`` rows of hits, classes in turn, the frames nearest to 10^5 photons first."""
+    rows = np.flatnonzero(truth["hit"])
+    photons = truth["photons"][rows] if "photons" in truth else np.full(len(rows), 1e5)
+    rows = rows[np.argsort(np.abs(np.log10(np.maximum(photons, 1)) - 5), kind="stable")]
+    seen: dict[str, int] = {}
+    turn = []
+    for row in rows:
+        name = str(truth["class"][row])
+        turn.append(seen.get(name, 0))
+        seen[name] = turn[-1] + 1
+    return rows[np.argsort(turn, kind="stable")][:count].tolist()
+
+
 def _caption(truth: dict[str, NDArray], row: int) -> str:
     name = str(truth["class"][row])
     if "photons" not in truth or name == BLANK:
@@ -73,7 +108,8 @@ def draw_sheet(
     rows = -(-len(frames) // columns)
     figure = Figure(figsize=(1.45 * columns, 1.62 * rows + 0.3), dpi=110)
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=9, y=0.998)
+    if title:
+        figure.suptitle(title, fontsize=9, y=0.998)
     colours = colormaps["inferno"].with_extremes(bad="#5a6470")
     for place, (frame, caption) in enumerate(zip(frames, captions, strict=True)):
         axes = figure.add_subplot(rows, columns, place + 1)

@@ -185,7 +185,7 @@ class Hdf5Output(Output):
             detector["beam_center_px"].attrs["unit"] = "pixel (y, x)"
             source["wavelength"] = geometry.wavelength_m
             source["energy"] = _JOULE_METRE / geometry.wavelength_m
-        for name, value in self.recording.attrs.items():
+        for name, value in {"kind": self.recording.kind, **self.recording.attrs}.items():
             file["entry_1"].attrs[name] = value
 
     def write_frames(self, start: int, frames: NDArray) -> None:
@@ -248,7 +248,7 @@ class ZarrOutput(Output):
         if self.recording.geometry is not None:
             group.attrs["geometry"] = self.recording.geometry.to_dict()
         group.attrs["unit"] = self.recording.unit
-        group.attrs.update(self.recording.attrs)
+        group.attrs.update({"kind": self.recording.kind, **self.recording.attrs})
 
     def write_frames(self, start: int, frames: NDArray) -> None:
         """One whole shard."""

@@ -29,6 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="make all frames from F far fields: fresh brightness, rotation in the plane and noise")
     parser.add_argument("--show", nargs="?", const="", default=None, metavar="PNG",
                         help="write a contact sheet instead of a run (default RECIPE.png)")
+    parser.add_argument("--gallery", metavar="PNG", help="write a picture with a row of frames of every recipe and stop")
+    parser.add_argument("--polydisperse", action="store_true", help="disks: radii of standard deviation mean / 3")
     parser.add_argument("--workers", type=int, default=None, metavar="W", help="processes (default: one per core)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda: where far fields are computed")
     parser.add_argument("--overwrite", action="store_true", help="replace what is at X")
@@ -40,6 +42,11 @@ def main(args: argparse.Namespace) -> int:
     from sim.recipes import RECIPES, recipe_class
     from sorter.core.errors import InputError
 
+    if args.gallery:
+        from sim.contact_sheet import gallery
+
+        gallery(tuple(RECIPES), args.gallery, args.seed)
+        return 0
     if args.list or args.recipe is None:
         for name in RECIPES:
             sys.stdout.write(f"{name:12} {recipe_class(name).SUMMARY}\n")
@@ -47,6 +54,8 @@ def main(args: argparse.Namespace) -> int:
     if args.options:
         return _list_options(args.recipe)
     options = _options(args.set)
+    if args.polydisperse:
+        options.setdefault("polydispersity", 1 / 3)
     if args.vary is not None:
         options["vary"] = args.vary
     if args.show is not None:

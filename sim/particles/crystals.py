@@ -29,8 +29,9 @@ Array = NDArray[np.float64]
 class CrystalConfig:
     """edge_nm: side of the block; min_planes .. max_planes clip it at min_cut .. 1 times half its edge from the centre.
     max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers: as many lattice
-    planes in each). relaxed_min: smallest share of the strain that the relaxation leaves; smooth_strain: gradients of
-    the smooth field that it leaves, relative to the strain."""
+    planes in each). relaxed_min .. relaxed_max: share of the strain that the relaxation leaves; smooth_strain:
+    gradients of the smooth field that it leaves, relative to the strain. Their defaults span what the atomistic crystals of
+    10 to 20 nm show."""
 
     edge_nm: float = 20.0
     min_planes: int = 4
@@ -40,8 +41,9 @@ class CrystalConfig:
     voxels: int = 32
     voxel_cells: int = 2
     lattice_nm: float = GOLD_LATTICE_NM
-    relaxed_min: float = 0.3
-    smooth_strain: float = 0.35
+    relaxed_min: float = 0.0
+    relaxed_max: float = 0.9
+    smooth_strain: float = 1.2
 
     def __post_init__(self) -> None:
         require(4 <= self.min_planes <= self.max_planes <= 26,
@@ -50,8 +52,8 @@ class CrystalConfig:
         require(0 <= self.max_strain <= 0.05, f"crystal.max_strain = {self.max_strain}: must lie in 0..0.05")
         require(8 <= self.voxels <= 256 and self.voxel_cells >= 1,
                 f"crystal: {self.voxels} voxels of {self.voxel_cells} cells: need 8..256 voxels of at least 1 cell")
-        require(0 <= self.relaxed_min <= 1 and self.smooth_strain >= 0,
-                "crystal: relaxed_min must lie in 0..1, smooth_strain be 0 or more")
+        require(0 <= self.relaxed_min <= self.relaxed_max <= 1 and self.smooth_strain >= 0,
+                "crystal: need 0 <= relaxed_min <= relaxed_max <= 1 and smooth_strain 0 or more")
         field_nm = self.voxels * self.voxel_nm
         require(0 < self.edge_nm <= 0.95 * field_nm, f"crystal.edge_nm = {self.edge_nm}: must be at most "
                 f"{0.95 * field_nm:.4g} nm, 95 % of the field of voxels; take more voxels or more cells per voxel")
@@ -146,7 +148,7 @@ def draw_crystal(config: CrystalConfig, rng: np.random.Generator) -> Crystal:
     """
     density = faceted_density(config, *draw_planes(config, rng))
     strain = draw_strain(config, rng)
-    left = rng.uniform(config.relaxed_min, 1) * strain
+    left = rng.uniform(config.relaxed_min, config.relaxed_max) * strain
     place = voxel_positions_nm(config)
     smooth = config.smooth_strain * np.sqrt((strain**2).mean()) * smooth_field(config, rng)
     displacement = np.tensordot(left, place, 1) + smooth

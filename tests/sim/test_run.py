@@ -32,6 +32,7 @@ def test_file_has_the_paths_of_cxi_and_the_truth(written):
         assert data.shape == (300, 32, 32) and data.dtype == np.uint16 and data.attrs["axes"] == "experiment_identifier:y:x"
         detector = file["entry_1/instrument_1/detector_1"]
         assert data == detector["data"]
+        assert file["entry_1"].attrs["kind"] == "run"
         assert np.array_equal(detector["mask"][:], recipe.recording.cxi_mask)
         assert detector["distance"][()] == recipe.geometry.distance_m
         assert detector["x_pixel_size"][()] == detector["y_pixel_size"][()] == recipe.geometry.pixel_size_m

@@ -97,7 +97,7 @@ def test_recipe_makes_volumes_with_pairs_and_truth(tmp_path):
         assert truth["class"].asstr()[:2].tolist() == ["strained", "unstrained"]
         assert np.array_equal(truth["density"][0], truth["density"][1])
         assert truth["phase_rad"][0].any() and not truth["phase_rad"][1].any()
-        assert file["entry_1"].attrs["reflection"] == "111"
+        assert file["entry_1"].attrs["reflection"] == "111" and file["entry_1"].attrs["kind"] == "crystals"
     block = make_recipe("crystals", options, 3).block(0)
     with h5py.File(path) as file:
         assert np.array_equal(file["entry_1/data_1/data"][:8], block.frames)

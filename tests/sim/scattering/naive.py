@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
-import miepython
 import numpy as np
 
+from apps.bench import mie
 from sorter.core.geometry import Geometry, two_theta_rad
 
 
@@ -49,19 +47,9 @@ def multislice(filling: np.ndarray, index: complex, points: int, pixel: float, f
 
 def mie_cross_section(geometry: Geometry, index: complex, radius_m: float) -> np.ndarray:
     """Unpolarised differential cross-section of a sphere, (ny, nx), m^2/sr."""
-    x = 2 * math.pi * radius_m / geometry.wavelength_m
-    theta = np.linspace(0, float(two_theta_rad(geometry).max()) + 0.01, 4000)
-    s1, s2 = miepython.S1_S2(complex(index.real, -index.imag), x, np.cos(theta), norm="wiscombe")
-    k = 2 * math.pi / geometry.wavelength_m
-    return np.interp(two_theta_rad(geometry), theta, (np.abs(s1) ** 2 + np.abs(s2) ** 2) / 2 / k**2)
+    return mie.cross_section(two_theta_rad(geometry), geometry.wavelength_m, index, radius_m)
 
 
 def radial_error_dex(frame: np.ndarray, truth: np.ndarray, geometry: Geometry, up_to_deg: float) -> float:
-    """rms of log10 of the radial averages in half-degree bins, each normalised to its first bin."""
-    angle = np.degrees(two_theta_rad(geometry))
-    bins = (angle / 0.5).astype(int)
-    count = np.bincount(bins.ravel())
-    used = (np.arange(len(count)) < up_to_deg / 0.5) & (count > 0)
-    curves = [np.bincount(bins.ravel(), f.ravel())[used] / count[used] for f in (frame, truth)]
-    difference = np.log10(curves[0] / curves[0][0]) - np.log10(curves[1] / curves[1][0])
-    return float(np.sqrt(np.mean(difference**2)))
+    """rms of log10 of the radial averages."""
+    return mie.radial_error_dex(frame, truth, two_theta_rad(geometry), up_to_deg)
