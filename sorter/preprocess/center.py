@@ -110,7 +110,7 @@ def estimate_center(frames: NDArray, bad_pixels: NDArray[np.bool_]) -> CenterEst
         center, value = correlation.best(np.sum(sums, axis=0))
         singles = np.array([correlation.best(s)[0] for s in sums])  # type: ignore[arg-type]
         centers.append(center)
-        scatter.append(np.abs(singles - center).max() if len(singles) > 1 else 0.0)
+        scatter.append(1.4826 * np.median(np.abs(singles - center), axis=0).max() if len(singles) > 1 else 0.0)
         agreement = max(agreement, value)
     center = np.median(centers, axis=0)
     between = float(np.abs(np.array(centers) - center).max())

@@ -90,6 +90,14 @@ class Background:
             used = rest < _CLIP_SIGMA * spread
         return scale, ((rest / spread) ** 2).mean(1)
 
+    @property
+    def score_sigma(self) -> float:
+        """Width of the scores of frames that hold background only. chi2 of one tile has the variance 2, and 1/mean more for
+        Poisson numbers; the mean over the tiles in log10."""
+        mean = self.scale * self.mean * (self.shot > 0)
+        variance = 2 + mean / (mean + self.variance) ** 2
+        return float(np.sqrt(variance.mean() / len(mean)) / np.log(10))
+
     def score(self, sums: NDArray[np.float64]) -> NDArray[np.float32]:
         """(N,) log10 of chi2 per tile; a level above the background's usual ones counts as one more deviation."""
         scale, chi2 = self.fit(sums)

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 NOISE_SCORE = 0.7
 #: With fewer frames a run has no background of its own.
 FEWEST_FRAMES = 10
-_SIGMAS = 5.0
+_SIGMAS = 5.5
 _MIN_BLANK_SHARE = 0.002
 _BINS = 120
 #: Blanks that are no plain noise (a structured, unsteady background) are believed only behind a deep valley.
 _VALLEY_DEPTH, _VALLEY_SHARE = 0.1, 0.05
+#: A peak of blanks holds this many times more frames than the stretch of the same width above it; weak hits alone do not.
+_PEAK_CONTRAST = 4.0
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,13 @@ def half_sample_mode(values: NDArray[np.floating]) -> float:
     return float(ordered.mean()) if len(ordered) else float("nan")
 
 
-def find_threshold(score: NDArray[np.floating], total: NDArray[np.floating], n_tiles: int) -> ThresholdFit:
-    """Threshold for hits from the scores (N,) of `preprocess.hits`; total (N,): sum of each frame, n_tiles: tiles per frame.
+def find_threshold(score: NDArray[np.floating], total: NDArray[np.floating], blank_sigma: float) -> ThresholdFit:
+    """Threshold for hits from the scores (N,) of `preprocess.hits`.
 
-    The blanks' peak is looked for where noise lies; its width comes from its lower side, which no weak hit reaches; what is
-    more than five of its sigmas above it is a hit. Without such a peak a valley in the distribution is accepted only if it is
-    deep and parts dim frames from bright ones; otherwise the run has one population, and every frame is a hit.
+    total (N,): sum of each frame; blank_sigma: least width of the blanks' peak (`Background.score_sigma`). The peak is looked for
+    where noise lies, and must stand out from what is above it; its width comes from its lower side, which no weak hit reaches;
+    what is more than _SIGMAS of these above it is a hit. Without such a peak a valley in the distribution is accepted only if
+    it is deep and parts dim frames from bright ones; otherwise the run has one population, and every frame is a hit.
     """
     n = len(score)
     noise = np.asarray(score[score < NOISE_SCORE], np.float64)
@@ -70,9 +73,12 @@ def find_threshold(score: NDArray[np.floating], total: NDArray[np.floating], n_t
     if len(noise) < max(1, _MIN_BLANK_SHARE * n):
         return _without_blank_peak(np.asarray(score, np.float64), np.asarray(total, np.float64))
     mode = half_sample_mode(noise)
-    expected = np.sqrt(2 / n_tiles) / np.log(10)  # chi2 of n_tiles values, per tile, in log10
     lower = noise[noise <= mode]
-    sigma = max(float(np.sqrt(((lower - mode) ** 2).mean())), float(expected))
+    sigma = max(float(np.sqrt(((lower - mode) ** 2).mean())), blank_sigma)
+    within = int((np.abs(score - mode) <= 3 * sigma).sum())
+    beyond = int(((score > mode + 3 * sigma) & (score <= mode + 9 * sigma)).sum())
+    if within < _PEAK_CONTRAST * beyond:
+        return _without_blank_peak(np.asarray(score, np.float64), np.asarray(total, np.float64))
     threshold = mode + _SIGMAS * sigma
     above = int((score > threshold).sum())
     if above == 0:

@@ -75,7 +75,7 @@ def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> 
         sample.update(frames)
     background = sample.finish()
     photons, score = _score_all(store, background)
-    fit = _decide(config, score, photons, len(background.mean))
+    fit = _decide(config, score, photons, background.score_sigma)
     meta = {
         "config": config_to_dict(config),
         "inputs": inputs,
@@ -86,11 +86,11 @@ def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> 
     return Hits(store.frame_ids, photons, score, score > fit.threshold, fit.threshold, meta)
 
 
-def _decide(config: HitsConfig, score: NDArray, photons: NDArray, n_tiles: int) -> ThresholdFit:
+def _decide(config: HitsConfig, score: NDArray, photons: NDArray, blank_sigma: float) -> ThresholdFit:
     if config.hits == "all":
         return ThresholdFit(-np.inf, "not looked for", f"all {len(score)} frames are taken as hits, as asked")
     if config.hits == "auto":
-        return find_threshold(score, photons, n_tiles)
+        return find_threshold(score, photons, blank_sigma)
     above = int((score > float(config.hits)).sum())
     text = f"{above} of {len(score)} frames are above the given threshold {config.hits:g}"
     return ThresholdFit(float(config.hits), "not looked for", text)
