@@ -1,0 +1,148 @@
+"""Far fields against Mie theory, finer grids and pyMSFT: error and time of each rung, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sorter.core.config import require
+from sorter.core.errors import InputError
+
+log = logging.getLogger(__name__)
+
+HELP = "Far fields of particles: each rung's error and time, against Mie theory, finer grids and (if given) pyMSFT."
+EXAMPLE = """  shotsort bench farfield
+  shotsort bench farfield --threads 2 --pymsft-python ~/pymsft/bin/python --json
+  shotsort bench farfield --plot docs/farfield_convergence.png
+"""
+SILVER = 0.89 + 0.09j
+RUNGS = ("multislice", "sliced", "absorption", "born", "projection")
+RADII_NM = (30.0, 60.0, 100.0, 160.0)
+MATERIALS = (SILVER, 0.93 + 0.07j, 0.95 + 0.02j, 0.9 + 0.001j, 0.8 + 0.05j, 0.7 + 0.3j, 0.999 + 0.0005j)
+
+
+@dataclass(frozen=True)
+class FarFieldBenchConfig:
+    """threads: of torch; batch: particles at once; repeats: the best of so many is the time; wavelength_nm, radius_nm: of the
+    main table; blocks: blocks of 256 frames of ``clusters`` for the rate with the detector (0: left out)."""
+
+    threads: int = 2
+    batch: int = 32
+    repeats: int = 5
+    wavelength_nm: float = 13.5
+    radius_nm: float = 100.0
+    blocks: int = 4
+    pymsft_python: str | None = None
+    reference: str | None = None
+    plot: str | None = None
+    seed: int = 0
+    materials: tuple[complex, ...] = field(default=MATERIALS)
+
+    def __post_init__(self) -> None:
+        require(min(self.threads, self.batch, self.repeats) >= 1, "threads, batch and repeats must be at least 1")
+        require(self.blocks >= 0, f"blocks = {self.blocks}: must be 0 or more")
+        require(self.wavelength_nm > 0 and self.radius_nm > 0, "wavelength and radius must be positive")
+
+
+def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
+    """All tables, as JSON-ready values; writes the convergence plot where one is asked for."""
+    import torch
+
+    from apps.bench import farfield_tables as tables
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
+    try:
+        result: dict[str, Any] = {"threads": config.threads, "batch": config.batch, "torch": torch.__version__}
+        log.info("rungs against Mie theory")
+        result["rungs"] = tables.rungs(config)
+        if config.pymsft_python:
+            from apps.bench import pymsft
+
+            log.info("pyMSFT")
+            wavelength, radius = config.wavelength_nm * 1e-9, config.radius_nm * 1e-9
+            result["rungs"] += pymsft.rows(config.pymsft_python, wavelength, radius, SILVER, config.threads, config.repeats)
+        log.info("sizes and materials against Mie theory")
+        result["sizes"] = tables.sizes(config)
+        result["materials"] = tables.materials(config)
+        log.info("polyhedra against closed forms and finer grids")
+        result["polyhedra"] = tables.polyhedra(config)
+        if config.reference:
+            result["reference"] = tables.reference(config)
+        if config.blocks:
+            log.info("clusters with the detector")
+            result["clusters_frames_per_s"] = tables.clusters_rate(config)
+        if config.plot:
+            log.info("convergence")
+            result["convergence"] = tables.convergence(config)
+            tables.plot(result["convergence"], Path(config.plot))
+        return result
+    finally:
+        torch.set_num_threads(before)
+
+
+def table_text(result: dict[str, Any]) -> str:
+    """The tables for a person."""
+    titles = {
+        "rungs": "Rungs against Mie theory: rms of log10 of the radial average up to 45 and 30 degrees; ms per frame",
+        "sizes": "Multislice against Mie theory, by radius",
+        "materials": "Multislice against Mie theory, by refractive index",
+        "polyhedra": "Polyhedra, 30 degrees: rms of log10 of the pixels in the inner, middle and outer third",
+        "reference": "Stored reference far fields: rms of log10 of the pixels up to 30 degrees",
+        "convergence": "Error in the outer third by number of slices",
+    }
+    parts = []
+    for key, title in titles.items():
+        if key in result:
+            parts.append(f"{title}\n{_table(result[key])}")
+    if "clusters_frames_per_s" in result:
+        parts.append(f"clusters, 128 x 128, with the detector: {result['clusters_frames_per_s']:.0f} frames/s")
+    return "\n\n".join(parts)
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names] + [[_cell(row.get(name, "")) for name in names] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in cells]
+    return "\n".join([lines[0], "|" + "|".join("-" * (w + 2) for w in widths) + "|", *lines[1:]])
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    from apps.cli.output import add_json
+
+    default = FarFieldBenchConfig()
+    for name, meaning in (
+        ("threads", "threads of torch"), ("batch", "particles computed at once"), ("repeats", "best of so many timings"),
+        ("blocks", "blocks of 256 frames of clusters for the rate with the detector; 0 leaves it out"),
+    ):  # fmt: skip
+        value = getattr(default, name)
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"{meaning} (default: {value})")
+    parser.add_argument("--radius-nm", type=float, default=default.radius_nm, help="radius of the main table (default: 100)")
+    parser.add_argument("--pymsft-python", metavar="PATH", help="python of an environment with pyMSFT, timed in the same run")
+    parser.add_argument("--reference", metavar="FILE", help="stored far fields of pyMSFT (.npz) to compare with")
+    parser.add_argument("--plot", metavar="PNG", help="write the convergence in slices as a picture")
+    add_json(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the subcommand."""
+    from apps.cli.output import print_json, print_text
+
+    if args.reference and not Path(args.reference).exists():
+        raise InputError(f"--reference {args.reference}: no such file")
+    names = ("threads", "batch", "repeats", "blocks", "radius_nm", "pymsft_python", "reference", "plot")
+    result = bench_farfield(FarFieldBenchConfig(**{name: getattr(args, name) for name in names}))
+    if args.json:
+        print_json(result)
+    else:
+        print_text(table_text(result))
+    return 0
