@@ -49,6 +49,8 @@ class Hdf5Reader(Reader):
         n, *axes = found.shape
         shape_px = (int(np.prod(axes[:-1])), axes[-1])
         check_frames(self._path, found.path, (n, *shape_px))
+        if "z" in str(self._frames.attrs.get("axes", "")).split(":"):
+            raise InputError(f"{self._path}: {found.path} holds volumes (axes z, y, x), not frames; give 2-D frames")
         metadata = Metadata(self._file, tree, found)
         mask = metadata.mask_dataset()
         self._convention = None if mask is None else options.mask_convention or metadata.convention(mask)

@@ -177,3 +177,11 @@ def test_describe_says_what_is_odd(path):
     odd = " | ".join(describe(path, ReadOptions())["odd"])
     for words in ("6 values are NaN", "negative", "no mask", "beam_center_px"):
         assert words in odd
+
+
+def test_volumes_are_refused_with_the_reason(path):
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((3, 12, 12, 12), np.float32)
+        file["data"].attrs["axes"] = "experiment_identifier:z:y:x"
+    with pytest.raises(InputError, match="holds volumes"):
+        recording(path)
