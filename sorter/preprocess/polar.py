@@ -34,9 +34,13 @@ class PolarGrid:
 
     def __post_init__(self) -> None:
         if self.n_radii < 1 or self.n_angles < 4 or self.n_angles & (self.n_angles - 1):
-            raise InputError(f"polar grid {self.n_radii} x {self.n_angles}: need rings, and a power of two (4 or more) angles")
+            raise InputError(
+                f"polar grid {self.n_radii} x {self.n_angles}: need rings, and a power of two (4 or more) angles"
+            )
         if not 0 <= self.inner_px < self.outer_px:
-            raise InputError(f"polar grid from {self.inner_px} to {self.outer_px} pixels: holds nothing; check the beam centre")
+            raise InputError(
+                f"polar grid from {self.inner_px} to {self.outer_px} pixels: holds nothing; check the beam centre"
+            )
 
     @property
     def ring_width_px(self) -> float:

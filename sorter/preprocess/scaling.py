@@ -19,6 +19,7 @@ def choose_softening(counts: Tensor, area: Tensor, unit: str) -> float:
     positive = rates[rates > 0]
     return float(positive.median()) / 3 if len(positive) else 1.0
 
+
 def log_scaled(rate: Tensor, weight: Tensor, softening: float) -> Tensor:
     """asinh(rate / 2s), less its weighted mean over the frame; 0 where the weight is 0.
 

@@ -111,7 +111,9 @@ def _up_to_date(work: WorkFolder, name: str, values: dict[str, Any], inputs: dic
     return same and name in work.result_names("embeddings")
 
 
-def bench_embedding(work: str | Path | WorkFolder, config: EmbedConfig | None = None, repeats: int = 5) -> dict[str, Any]:
+def bench_embedding(
+    work: str | Path | WorkFolder, config: EmbedConfig | None = None, repeats: int = 5
+) -> dict[str, Any]:
     """Frames per second of embedding the hits from disk, and of the bare network on pictures that are already in memory.
 
     Both are measured in turn, ``repeats`` times, and the medians are compared; nothing is stored.

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning
-from tqdm import tqdm
 
-from sorter.io.workfolder import write_text_whole
-
-log = logging.getLogger(__name__)
+from sorter.io.progress import Progress
+from sorter.io.whole import write_text_whole
 
 
 class Curves(lightning.Callback):
@@ -102,31 +98,24 @@ class Clock(lightning.Callback):
         self.seconds = float(state_dict["seconds"])
 
 
-class Progress(lightning.Callback):
-    """A bar on a terminal, else a log line every quarter of the way."""
+class Steps(lightning.Callback):
+    """Shows how far the training is."""
 
     def __init__(self, name: str, total_steps: int) -> None:
         self.name, self.total = name, total_steps
-        self._bar: tqdm | None = None
+        self._bar: Progress | None = None
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Show the bar."""
-        quiet = not sys.stderr.isatty() or not log.isEnabledFor(logging.INFO)
-        self._bar = tqdm(
-            total=self.total, initial=int(module.step_count), desc=f"train {self.name}", unit="step", disable=quiet
-        )
+        self._bar = Progress(f"train {self.name}", self.total, "steps", int(module.step_count))
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Move on."""
-        done, before = int(module.step_count), self._bar.n if self._bar is not None else 0
-        loss = float(module.metrics["loss"].detach())
-        if self._bar is not None and not self._bar.disable:
-            self._bar.set_postfix(loss=f"{loss:.3g}")
-            self._bar.update(done - before)
-        elif done * 4 // self.total > (done - trainer.num_training_batches) * 4 // self.total:
-            log.info("train %s: step %d of %d, loss %.4g", self.name, done, self.total, loss)
-
-    def on_train_end(self, trainer: Any, module: Any) -> None:
-        """Take the bar away."""
         if self._bar is not None:
-            self._bar.close()
+            self._bar.update(int(module.step_count) - self._bar.done)
+
+    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
+        """Take the bar away, however the training ended."""
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

@@ -23,7 +23,7 @@ from sorter.models.factor_vae import FactorVAEConfig
 from sorter.models.polar_model import ModelCard, PolarModel, build_network, save_model
 from sorter.preprocess.polar import PolarMap, choose_grid
 from sorter.preprocess.scaling import choose_softening
-from sorter.train.callbacks import Checkpoint, Clock, Curves, Progress
+from sorter.train.callbacks import Checkpoint, Clock, Curves, Steps
 from sorter.train.config import DEFAULT_RATE, TrainConfig
 from sorter.train.data import CountBatches, CountSource
 from sorter.train.modules import ContrastiveTraining, FactorVAETraining
@@ -58,7 +58,9 @@ def fingerprint(config: TrainConfig, inputs: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def fit(store: FrameStore, config: TrainConfig, folder: Path, inputs: dict[str, Any]) -> tuple[PolarModel, dict[str, float]]:
+def fit(
+    store: FrameStore, config: TrainConfig, folder: Path, inputs: dict[str, Any]
+) -> tuple[PolarModel, dict[str, float]]:
     """Train on all frames of ``store``; writes weights.safetensors, config.json and curves.csv into ``folder``.
 
     inputs: what the frames are, JSON-ready; with the config it decides whether a checkpoint in ``folder`` belongs to this
@@ -82,10 +84,15 @@ def fit(store: FrameStore, config: TrainConfig, folder: Path, inputs: dict[str, 
         accelerator=config.device, devices=1, precision="32-true", max_epochs=-(-config.total_steps // _STEPS_PER_EPOCH),
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         reload_dataloaders_every_n_epochs=1, default_root_dir=folder,
-        callbacks=[curves, clock, Progress(config.model, config.total_steps), Checkpoint(checkpoint, _CHECKPOINT_EVERY_S)],
+        callbacks=[curves, clock, Steps(config.model, config.total_steps), Checkpoint(checkpoint, _CHECKPOINT_EVERY_S)],
     )  # fmt: skip
     _run(trainer, module, BatchData(source, config, min(config.batch, n)), checkpoint)
-    record = {"steps": int(module.step_count), "frames": n, "seconds": round(clock.seconds, 2), "config": config_to_dict(config)}
+    record = {
+        "steps": int(module.step_count),
+        "frames": n,
+        "seconds": round(clock.seconds, 2),
+        "config": config_to_dict(config),
+    }
     model = PolarModel(ModelCard(**{**asdict(model.card), "training": record}), module.network).cpu().eval()
     save_model(folder, model)
     for leftover in folder.glob("training-*"):

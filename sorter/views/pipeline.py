@@ -63,9 +63,7 @@ class PolarViews:
         shift = (2 * uniform(n, 2) - 1) * config.shift_px / self.grid.ring_width_px
         angles = (torch.arange(self.grid.n_angles, device=device) + 0.5) * (2 * math.pi / self.grid.n_angles)
         inner = self.grid.inner_px / self.grid.ring_width_px
-        rate, weight = resample_radially(
-            rate, weight, radial_positions(self.grid.n_radii, inner, zoom, shift, angles)
-        )
+        rate, weight = resample_radially(rate, weight, radial_positions(self.grid.n_radii, inner, zoom, shift, angles))
         weight = self._gaps(weight, uniform)
         if config.rotate:
             turn, mirrored = (uniform(n) * self.grid.n_angles).long(), uniform(n) < 0.5

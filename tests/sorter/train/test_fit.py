@@ -27,7 +27,9 @@ def make_store(n: int = 60, unit: str = "photon") -> ArrayFrameStore:
     frames = make_frames(np.arange(n) % 3, np.full(n, 3000.0), rng)
     if unit == "adu":
         frames = frames * 3.0 - 1.0
-    return ArrayFrameStore(frames, bad_pixels=bad_pixels(), geometry=Geometry((32, 32), beam_center_px=(15.5, 15.5)), unit=unit)
+    return ArrayFrameStore(
+        frames, bad_pixels=bad_pixels(), geometry=Geometry((32, 32), beam_center_px=(15.5, 15.5)), unit=unit
+    )
 
 
 def weights(model: PolarModel) -> torch.Tensor:
@@ -66,9 +68,7 @@ def test_a_stopped_training_ends_where_an_uninterrupted_one_does(
 
 def test_another_seed_gives_another_model(tmp_path: Path) -> None:
     store = make_store(40)
-    first, second = (
-        fit(store, TrainConfig(steps=2, **{**SMALL, "seed": s}), tmp_path / str(s), {})[0] for s in (0, 1)
-    )
+    first, second = (fit(store, TrainConfig(steps=2, **{**SMALL, "seed": s}), tmp_path / str(s), {})[0] for s in (0, 1))
     assert not torch.equal(weights(first), weights(second))
 
 
@@ -82,7 +82,9 @@ def test_keeping_orientation_and_size_reaches_network_and_views(tmp_path: Path) 
     model, _ = fit(make_store(40), TrainConfig(steps=1, keep="orientation+size", **SMALL), tmp_path / "c", {})
     assert model.card.network["invariant"] is False
     aligned, _ = fit(make_store(40), TrainConfig(model="factorvae", steps=1, **SMALL), tmp_path / "f", {})
-    still, _ = fit(make_store(40), TrainConfig(model="factorvae", steps=1, keep="orientation", **SMALL), tmp_path / "g", {})
+    still, _ = fit(
+        make_store(40), TrainConfig(model="factorvae", steps=1, keep="orientation", **SMALL), tmp_path / "g", {}
+    )
     assert aligned.card.align and not still.card.align
 
 

@@ -70,7 +70,9 @@ def test_rotating_the_frame_is_rolling_the_picture_with_its_mask() -> None:
     good[:, 20:22] = 0
     # np.rot90 turns from y to x, against the azimuth; three quarters of it turn along with it.
     turned_map = PolarMap(GEOMETRY, np.rot90(good, 3).copy(), GRID)
-    turned = polar_picture(turned_map(np.rot90(frames, 3, (1, 2)).copy()), turned_map.area, torch.from_numpy(GRID.expand))
+    turned = polar_picture(
+        turned_map(np.rot90(frames, 3, (1, 2)).copy()), turned_map.area, torch.from_numpy(GRID.expand)
+    )
     torch.testing.assert_close(roll_angles(weight, quarter), turned[1])
     torch.testing.assert_close(roll_angles(rate, quarter), turned[0])
 
