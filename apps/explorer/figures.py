@@ -143,6 +143,7 @@ class LayoutFigure:
         box = self.view.shown()
         inside = np.arange(len(xy)) if whole or len(xy) <= MOST_POINTS else points.in_box(*box)
         rows = inside[stratified_rows(strata[inside], MOST_POINTS)]
+        rows = rows[np.argsort(strata[rows] >= 0, kind="stable")]  # noise beneath
         self.mapper.update(palette=list(coloring.palette), low=coloring.low, high=coloring.high)
         size = 7 if len(rows) < 2000 else 5 if len(rows) < 10_000 else 3
         self.dots.glyph.size, self.marks.glyph.size = size, size + 2

@@ -106,7 +106,9 @@ def clusters(state: Explorer, medoid_urls: list[str]) -> str:
     """The table of clusters: colour, medoid, number and labels, size, mean strength; then noise and blanks."""
     chosen, table = state.selection, cluster_rows(state.run, state.labels)
     blanks = int((~state.run.is_hit).sum())
-    top = max([row.n_frames for row in table], default=blanks)
+    top = max(
+        (row.n_frames for row in table if row.cluster >= 0), default=blanks
+    )  # noise and blanks may fill their bar
     html = [_CLUSTER_HEAD]
     for row in table:
         k = row.cluster
