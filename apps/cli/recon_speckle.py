@@ -37,7 +37,11 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="small", help="small (CPU) or shen (the paper's ResNet-50)")
+    parser.add_argument(
+        "--preset",
+        default="small",
+        help="small (minutes on a CPU), wide (with convolutions) or shen (the paper's ResNet-50)",
+    )
     parser.add_argument(
         "--to", default="speckle.safetensors", metavar="FILE", help="weights to write (default: %(default)s)"
     )

@@ -75,16 +75,27 @@ class PatternConfig:
 class SplitPool:
     """Patterns 0, 1, 2, ... of a stream, taken apart once (`FormAndStructure`) and kept on disk, to be seen several times.
 
-    The files grow with `grow` and are found again by a run that goes on. folder: where; capacity: most patterns to hold.
+    The files grow with `grow` and are found again by a run that goes on. folder: where; capacity: most patterns to hold;
+    with_structure: whether the maps are kept as well (66 kB each at 256 pixels).
     """
 
-    def __init__(self, folder: Path, split: FormAndStructure, config: PatternConfig, seed: int, capacity: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: FormAndStructure,
+        config: PatternConfig,
+        seed: int,
+        capacity: int,
+        with_structure: bool = True,
+    ) -> None:
         self.split, self.config, self.seed, self.capacity = split, config, seed, capacity
         folder.mkdir(parents=True, exist_ok=True)
         m = split.side
         self._form = _memmap(folder / "form.npy", (capacity, 3, split.rings), np.float32)
         self._statistics = _memmap(folder / "statistics.npy", (capacity, STATISTICS), np.float32)
-        self._structure = _memmap(folder / "structure.npy", (capacity, m, m // 2 + 1), np.float16)
+        self._structure = None
+        if with_structure:
+            self._structure = _memmap(folder / "structure.npy", (capacity, m, m // 2 + 1), np.float16)
         self._label = _memmap(folder / "label.npy", (capacity,), np.int64)
         self._done = _memmap(folder / "count.npy", (1,), np.int64)
 
@@ -99,20 +110,20 @@ class SplitPool:
             patterns, labels = self.config.patterns(self.seed, "train", range(start, stop))
             form, statistics, structure = self.split(patterns)
             self._form[start:stop], self._statistics[start:stop] = form.numpy(), statistics.numpy()
-            self._structure[start:stop] = structure[:, 0].numpy()
+            if self._structure is not None:
+                self._structure[start:stop] = structure[:, 0].numpy()
             self._label[start:stop] = labels.numpy()
             self._done[0] = stop
 
-    def batch(self, rows: NDArray[np.int64], transpose: bool | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """form, statistics, structure and classes of these patterns.
+    def batch(self, rows: NDArray[np.int64], transpose: bool = False) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """form, statistics, structure (empty where it is not kept) and classes of these patterns.
 
-        transpose: structure with k_x and k_y exchanged (form and statistics stay as they are); None: structure is left empty.
+        transpose: structure with k_x and k_y exchanged (form and statistics stay as they are).
         """
         structure = torch.empty(len(rows), 1, 0, 0)
-        if transpose is not None:
+        if self._structure is not None:
             structure = torch.from_numpy(self._structure[rows].astype(np.float32))[:, None]
-        if transpose:
-            structure = transposed_structure(structure)
+            structure = transposed_structure(structure) if transpose else structure
         form, statistics = torch.from_numpy(self._form[rows]), torch.from_numpy(self._statistics[rows])
         return form, statistics, structure, torch.from_numpy(self._label[rows])
 

@@ -35,14 +35,14 @@ class SpeckleTrainConfig:
     mover's distance in the loss. loop: see `LoopConfig`."""
 
     network: str = "small"
-    width: int = 8
+    width: int = 0
     data: PatternConfig = field(default_factory=lambda: PatternConfig(polydispersity=None))
-    batch: int = 64
+    batch: int = 128
     patterns: int = 40000
     before: int = 2048
-    fresh: int = 4
+    fresh: int = 10
     ordinal: float = 0.2
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=8000))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3000, average=0.99))
 
     def __post_init__(self) -> None:
         require(self.network in ("small", "resnet50"), f"network = {self.network}: small or resnet50")
@@ -59,7 +59,12 @@ _SHEN = SpeckleTrainConfig(
     loop=LoopConfig(steps=200 * 380, learning_rate=1e-3, warmup_steps=1, schedule="constant", weight_decay=0.0, average=0.0,
                     checkpoint_steps=380),
 )  # fmt: skip
-PRESETS = {"shen": _SHEN, "small": SpeckleTrainConfig()}
+#: small: statistics of the map and curves through a perceptron, minutes on a CPU; wide: with convolutions on the map.
+PRESETS = {
+    "shen": _SHEN,
+    "small": SpeckleTrainConfig(),
+    "wide": SpeckleTrainConfig(width=8, batch=64, fresh=4, loop=LoopConfig(steps=8000)),
+}
 
 
 def build_network(
@@ -150,14 +155,14 @@ def _fixed(config: SpeckleTrainConfig, seed: int):
 def _pooled(config: SpeckleTrainConfig, seed: int, folder: Path, network: nn.Module):
     """New patterns without end (up to ``patterns``), each kept and seen again, with k_x and k_y exchanged half of the time."""
     split = type(network.split)(network.split.side)
-    pool = SplitPool(folder, split, config.data, seed, config.patterns)
+    pool = SplitPool(folder, split, config.data, seed, config.patterns, config.width > 0)
 
     def loss(model: nn.Module, step: int) -> Tensor:
         held = min(config.patterns, config.before + config.fresh * step)
         pool.grow(held)
         rng = child_rng(seed, "speckle", "batch", step)
         rows = np.sort(rng.integers(0, held, config.batch))
-        *parts, labels = pool.batch(rows, bool(step % 2) if config.width else None)
+        *parts, labels = pool.batch(rows, transpose=bool(step % 2))
         device = next(model.parameters()).device
         return ordered_cross_entropy(model.classify(*(p.to(device) for p in parts)), labels.to(device), config.ordinal)
 

@@ -94,7 +94,7 @@ def test_pool_grows_and_is_found_again(tmp_path):
     assert labels.tolist() == expected.tolist()
     for held, fresh, tolerance in zip((form, statistics, structure), split(x), (1e-6, 1e-6, 2e-3), strict=True):
         torch.testing.assert_close(held, fresh, rtol=tolerance, atol=2e-3)
-    assert again.batch(np.arange(3), None)[2].numel() == 0
+    assert SplitPool(tmp_path / "lean", split, config, 1, 8, with_structure=False).batch(np.arange(3))[2].numel() == 0
 
 
 # -- networks and loss
