@@ -58,7 +58,7 @@ class Output(ABC):
         """Write frames, then their truth: the mark that the unit is done."""
         self.write_frames(block.start, block.frames)
         name = self.partial / f"truth_{block.start:010d}.npz"
-        temporary = name.with_suffix(".tmp.npz")
+        temporary = self.partial / f"{os.getpid()}_{block.start:010d}.tmp.npz"
         plain = {k: v.astype(str) if v.dtype == object else v for k, v in block.truth.items()}
         np.savez(temporary, **plain)
         os.replace(temporary, name)
@@ -66,7 +66,7 @@ class Output(ABC):
     def done(self) -> set[int]:
         """First frames of the units that are finished."""
         names = self.partial.glob("truth_*.npz")
-        return {int(n.stem.removeprefix("truth_")) for n in names if not n.name.endswith(".tmp.npz")}
+        return {int(n.stem.removeprefix("truth_")) for n in names}
 
     def truth(self) -> Iterator[tuple[str, NDArray]]:
         """Truth columns, one after the other (volumes of crystals fill the memory), in order of the frames."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from sim.output import Output, output_for
@@ -113,7 +117,7 @@ def _run(task: _Task, starts: list[int], workers: int) -> Iterator[int]:
         yield from map(task, starts)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread_per_worker)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     waiting: set[Future[int]] = set()
     try:
         for start in starts:
@@ -128,10 +132,15 @@ def _run(task: _Task, starts: list[int], workers: int) -> Iterator[int]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread_per_worker() -> None:
-    import signal
-
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends the pool after the units at work
-    import torch
-
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -66,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
 
     begin = time.monotonic()
     state = simulate(args.recipe, args.frames, args.seed, args.to, options, workers=args.workers, overwrite=args.overwrite,
-                     device=args.device)
+                     device=args.device, progress=not getattr(args, "quiet", False))
     seconds = time.monotonic() - begin
     if args.json:
         result = {"recipe": args.recipe, "frames": args.frames, "seed": args.seed, "to": str(args.to), "state": state,
