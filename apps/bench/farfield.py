@@ -78,7 +78,7 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
         if config.plot:
             log.info("convergence")
             result["convergence"] = tables.convergence(config)
-            tables.plot(result["convergence"], Path(config.plot))
+            tables.plot(result["convergence"], config, Path(config.plot))
         return result
     finally:
         torch.set_num_threads(before)

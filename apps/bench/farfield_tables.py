@@ -118,8 +118,12 @@ def _thirds(geometry: Geometry) -> list[np.ndarray]:
 
 def _third_errors(frames: Tensor, truth: Tensor, geometry: Geometry) -> dict[str, float]:
     names = ("inner_dex", "middle_dex", "outer_dex")
-    pairs = zip(names, _thirds(geometry), strict=True)
-    return {name: mie.pixel_error_dex(frames.double().numpy(), truth.double().numpy(), where) for name, where in pairs}
+    ours, theirs = frames.double().numpy(), truth.double().numpy()
+    thirds = _thirds(geometry)
+    found = {name: mie.pixel_error_dex(ours, theirs, where) for name, where in zip(names, thirds, strict=True)}
+    # Without absorption the pattern has true zeros, of which no logarithm is near another: the median tells the rest.
+    outer = np.log10(ours[:, thirds[2]] / theirs[:, thirds[2]])
+    return {**found, "outer_median_dex": float(np.median(np.abs(outer)))}
 
 
 def _truth_without_contrast(bodies: Bodies, q: Tensor, name: str, radius_m: float, geometry: Geometry) -> Tensor:
@@ -166,7 +170,7 @@ def convergence(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
     return rows
 
 
-def plot(rows: list[dict[str, Any]], path: Path) -> None:
+def plot(rows: list[dict[str, Any]], config: FarFieldBenchConfig, path: Path) -> None:
     """The convergence as a PNG."""
     import matplotlib
 
@@ -177,7 +181,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     for key, label in (("inner_dex", "inner third"), ("middle_dex", "middle third"), ("outer_dex", "outer third")):
         axes.loglog([r["slices"] for r in rows], [r[key] for r in rows], "o-", label=label)
     axes.set(xlabel="slices through the icosahedron", ylabel="rms of log10 of the pixels (dex)")
-    axes.set_title("Multislice, icosahedron of 100 nm, n = 0.89 + 0.09i, 13.5 nm, to 30 degrees", fontsize=9)
+    slices = [row["slices"] for row in rows]
+    axes.set_xticks(slices, [str(n) for n in slices])
+    axes.minorticks_off()
+    axes.set_title(f"Multislice, icosahedron of {config.radius_nm:g} nm, n = 0.89 + 0.09i, to 30 degrees", fontsize=9)
     axes.axhline(0.03, color="0.6", linestyle=":", label="aim in the outer third")
     axes.legend()
     axes.grid(alpha=0.3, which="both")
@@ -225,7 +232,8 @@ def _reference_rows(stored: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     for name in ("PMSFT", "MSFT"):
         ours, theirs = _on_their_grid(frame, stored, f"icosa_{name}Simulation", geometry)
         difference = np.log10(ours / theirs)
-        rows.append({"stored": name, "pixels_dex": float(np.std(difference)), "offset_dex": float(np.mean(difference))})
+        # Their unit is another one: only the form is compared.
+        rows.append({"stored": name, "pixels_dex": float(np.std(difference))})
     return rows
 
 

@@ -45,7 +45,7 @@ class FarFieldSettings:
 
     width_radii: float = 3.6
     pixel_wavelengths: float = 1 / 3
-    slice_wavelengths: float = 0.7
+    slice_wavelengths: float = 0.6
     contrast: float = 0.15
     columns: int = 2
     buckets_per_octave: int = 5

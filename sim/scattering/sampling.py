@@ -54,7 +54,7 @@ class _SparseProduct(torch.autograd.Function):
         return ctx.transposed @ gradient.contiguous(), None, None
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def sampler(box: Box, geometry: Geometry, dtype: torch.dtype, device: torch.device) -> Sampler:
     """The `Sampler` from ``box`` to the pixels of ``geometry``, of real ``dtype``."""
     k = wavenumber_inv_m(geometry)
