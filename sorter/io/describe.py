@@ -14,7 +14,7 @@ from sorter.io.hdf5_tree import frame_candidates, open_hdf5, read_tree
 from sorter.io.masks import bad_pixels
 from sorter.io.recording import Reader, ReadOptions
 
-_SAMPLE_FRAMES = 16
+_SAMPLE_FRAMES, _SAMPLE_BYTES = 16, 48 << 20
 _MAX_DATASETS = 400
 
 
@@ -85,7 +85,8 @@ def _describe_frames(out: dict[str, Any], reader: Reader) -> None:
 def _describe_values(out: dict[str, Any], reader: Reader) -> None:
     """Look at a few frames spread over the file."""
     recording = reader.recording
-    index = np.unique(np.linspace(0, recording.n_frames - 1, _SAMPLE_FRAMES).astype(int))
+    fit = max(1, _SAMPLE_BYTES // (int(np.prod(recording.shape_px)) * recording.dtype.itemsize))
+    index = np.unique(np.linspace(0, recording.n_frames - 1, min(_SAMPLE_FRAMES, fit)).astype(int))
     frames = np.concatenate([reader.read(int(i), int(i) + 1) for i in index])
     good = np.ones(recording.shape_px, bool) if recording.mask_bits is None else ~bad_pixels(recording.mask_bits)
     values = frames[:, good]

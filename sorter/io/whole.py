@@ -35,7 +35,13 @@ def write_text_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def whole_folder(final: Path) -> Iterator[Path]:
-    """A new folder to fill, that takes the place of ``final`` when the block ends well. Raises WorkFolderError."""
+    """A new folder to fill, that takes the place of ``final`` when the block ends well. Raises WorkFolderError.
+
+    One writer at a time (the work folder's lock sees to that); what a killed one left is removed.
+    """
+    for ending in ("partial", "old"):
+        for leftover in final.parent.glob(f".{final.name}.*.{ending}"):
+            shutil.rmtree(leftover, ignore_errors=True)
     tag = uuid.uuid4().hex
     partial, old = final.with_name(f".{final.name}.{tag}.partial"), final.with_name(f".{final.name}.{tag}.old")
     try:

@@ -73,6 +73,9 @@ class FrameWriter:
         self.path = path
         self._group = zarr.open_group(path, mode="r+")
         self.info = read_info(self._group, str(path))
+        if not self.info.complete:  # a killed writer may have left files that it had not renamed yet
+            for leftover in path.rglob("*.partial"):
+                leftover.unlink(missing_ok=True)
         frames: Any = self._group["frames"]
         self._frames, self._shard = frames, int(frames.shards[0])
         self._n = self.info.n_valid
@@ -115,7 +118,9 @@ class FrameWriter:
             )
         self._sources[block.source] = replace(known, n_frames=known.n_frames + len(block.frames))
         self._held.append(np.asarray(block.frames, self._frames.dtype))
-        self._table.append(replace(block, frames=block.frames[:, :0, :0]))
+        self._table.append(
+            replace(block, frames=np.empty((len(block.frames), 0, 0)))
+        )  # the pictures themselves are let go
         self._n += len(block.frames)
         self._write_shards()
         if self._n - self.info.n_valid >= SHARDS_PER_COMMIT * self._shard:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_SIDE_PX = 256
-_SAMPLE_FRAMES = 32
+_SAMPLE_FRAMES, _SAMPLE_BYTES = 32, 48 << 20
 #: Pixels that are bad in some frames only are masked for the whole run, unless that takes more than _RARE_SHARE of the detector
 #: (a module that is missing now and then); then only those that are bad in more than _RARE_FRAMES of the frames are.
 _RARE_SHARE, _RARE_FRAMES = 0.05, 0.01
@@ -213,7 +213,8 @@ def _unit(surveyed: list[Surveyed], config: IngestConfig) -> Unit:
     with adapter(first.source.reader)(first.source.path, first.options) as reader:
         bits = first.recording.mask_bits
         good = np.ones(first.recording.shape_px, bool) if bits is None else ~bad_pixels(bits)
-        unit = guess_unit(reader.read(0, min(_SAMPLE_FRAMES, first.recording.n_frames))[:, good])
+        fit = max(1, _SAMPLE_BYTES // (good.size * first.recording.dtype.itemsize))
+        unit = guess_unit(reader.read(0, min(_SAMPLE_FRAMES, fit, first.recording.n_frames))[:, good])
     log.info("%s: does not say the unit of its values; taken as '%s' (--unit says otherwise)", first.source.path, unit)
     return unit
 

@@ -253,6 +253,7 @@ def test_killed_at_any_time(tmp_path):
             np.testing.assert_array_equal(part.source_index, np.arange(len(part)))
     store = ingest(path, work)
     np.testing.assert_array_equal(stored(store), frames)
+    assert not [*work.rglob("*.partial")], "what a killed process left half-written is cleared away"
     n, images = WorkFolder(work).read_statistics()
     assert n == 6000
     np.testing.assert_allclose(images["mean"], frames.mean(0))
