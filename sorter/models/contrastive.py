@@ -20,7 +20,7 @@ class ContrastiveModelConfig:
     channels: tuple[int, ...] = (32, 64, 128)
     conv_dim: int = 128
     n_harmonics: int = 16
-    hidden: int = 512
+    hidden: int = 1024
     harmonic_dim: int = 128
     projection_hidden: int = 512
     projection_dim: int = 128

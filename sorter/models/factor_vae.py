@@ -17,7 +17,7 @@ class FactorVAEConfig:
 
     n_radii: int = 32
     n_angles: int = 64
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: tuple[int, ...] = (16, 32, 64)
     n_latents: int = 16
     discriminator_layers: int = 4
     discriminator_width: int = 256
@@ -58,9 +58,12 @@ class FactorVAE(nn.Module):
             nn.Linear(config.n_latents, 256), nn.ReLU(), nn.Linear(256, inner), nn.ReLU()
         )
         up: list[nn.Module] = []
-        for a, b in zip(channels[::-1], (*channels[-2::-1], channels[0])):
+        for a, b in zip(channels[:0:-1], channels[-2::-1]):
             up += [nn.Upsample(scale_factor=2, mode="nearest"), CircularConv(a, b, 1)]
-        self.decoder = nn.Sequential(*up, nn.Conv2d(channels[0], 1, 1))
+        # The last doubling comes from four channels per cell: full resolution would cost as much as all the rest.
+        self.decoder = nn.Sequential(
+            *up, CircularConv(channels[0], 4 * channels[0], 1), nn.PixelShuffle(2), nn.Conv2d(channels[0], 1, 1)
+        )
         self.discriminator = Discriminator(config.n_latents, config.discriminator_layers, config.discriminator_width)
 
     @property

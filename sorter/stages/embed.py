@@ -114,14 +114,15 @@ def _up_to_date(work: WorkFolder, name: str, values: dict[str, Any], inputs: dic
 def bench_embedding(
     work: str | Path | WorkFolder, config: EmbedConfig | None = None, repeats: int = 5
 ) -> dict[str, Any]:
-    """Frames per second of embedding the hits from disk, and of the bare network on pictures that are already in memory.
+    """Frames per second of embedding frames from disk, and of the bare network on pictures that are already in memory.
 
-    Both are measured in turn, ``repeats`` times, and the medians are compared; nothing is stored.
+    All frames of the folder are embedded, blanks too, so that each frame read is a frame counted. Both are measured in
+    turn, ``repeats`` times, and the medians are compared; nothing is stored.
     """
     config = config or EmbedConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     require(config.model != _FEATURES and "+" not in config.model, f"--bench --model {config.model}: name one network")
-    store = work.frames().select(work.read_hits().hit_ids)
+    store = work.frames()
     device = resolve_device(config.device)
     model = load_model(work.model_path(config.model)).to(device)
     polar = model.map_for(store)
