@@ -16,7 +16,7 @@ ALLOWED = {
     "sorter.io": ("sorter.core",),
     "sorter.preprocess": ("sorter.core",),
     "sorter.views": ("sorter.core", "sorter.preprocess"),
-    "sorter.models": ("sorter.core", "sorter.preprocess"),
+    "sorter.models": ("sorter.core", "sorter.io", "sorter.preprocess"),
     "sorter.losses": ("sorter.core",),
     "sorter.train": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.views", "sorter.models", "sorter.losses"),
     "sorter.embed": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.models"),
