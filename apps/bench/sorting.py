@@ -39,6 +39,7 @@ METHODS = {
     "pca + hdbscan": Method("pca", (("umap_dims", 0), ("bright_share", 1.0), ("one_population", False))),
     "pca + umap + hdbscan": Method("pca", (("bright_share", 1.0), ("one_population", False))),
     "pca, clustered as the default": Method("pca"),
+    "contrastive, bright first": Method("contrastive", (("bright_share", 0.5),)),
     "features": Method("features"),
     "factorvae": Method("factorvae"),
     "contrastive": Method("contrastive"),

@@ -15,7 +15,7 @@ _OPTIONS = {
     "pca_dims": "principal components kept first; 0: all dimensions as they are",
     "umap_dims": "dimensions of the UMAP step; 0: none",
     "umap_neighbors": "neighbours of the UMAP step",
-    "min_cluster_size": "smallest group that counts (default: a hundredth of the clustered hits, at least 15)",
+    "min_cluster_size": "smallest group that counts (default: the most stable about the root of the number of hits)",
     "min_samples": "neighbours that make a point dense; more gives more noise",
     "selection": "eom (few large clusters) or leaf (many small ones)",
     "bright_share": "share of the hits, brightest first, in which clusters are sought; 1: all",

@@ -13,9 +13,9 @@ from sorter.cluster.assign import assign_by_neighbours, medoids
 from sorter.cluster.density import (
     DensityResult,
     all_noise,
-    density_clusters,
     lone_points,
     one_population,
+    stable_clusters,
     whole_population,
 )
 from sorter.cluster.reduce import principal_components, scale_block, umap
@@ -29,13 +29,19 @@ log = logging.getLogger(__name__)
 #: Brightest hits are clustered first where the 90th percentile of photons is this many times the 10th.
 WIDE_BRIGHTNESS = 10.0
 
+#: Fewer hits than this are no class by default.
+SMALLEST_CLUSTER = 15
+#: The sizes that are tried by default, in square roots of the number of clustered hits.
+SIZE_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.5)
+
 
 @dataclass(frozen=True)
 class ClusterConfig:
     """How hits are grouped and laid out; defaults chosen on simulated runs (`shotsort bench sorting`).
 
     embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
-    step out. min_cluster_size: smallest group that counts; None takes one in a hundred of the clustered hits, at least 15.
+    step out. min_cluster_size: smallest group that counts; None tries sizes about the square root of the number of clustered
+    hits, at least 15, and takes the result on which the others agree most.
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
     (1: all); the others stay noise and are assigned by their neighbours. one_population: whether clusters between which the
     density has no valley are taken back. max_fit: most frames that UMAP is fitted to.
@@ -47,9 +53,9 @@ class ClusterConfig:
     umap_dims: int = 5
     umap_neighbors: int = 15
     min_cluster_size: int | None = None
-    min_samples: int = 5
+    min_samples: int = 10
     selection: str = "eom"
-    bright_share: float = 0.5
+    bright_share: float = 1.0
     one_population: bool = True
     assign_neighbors: int = 15
     max_fit: int = 30_000
@@ -117,6 +123,13 @@ def _clusters(
     return Clustering(config.name, ids, labels, strength, assigned, stand_for, result.tree, meta)
 
 
+def cluster_sizes(n: int, given: int | None) -> list[int]:
+    """Smallest cluster sizes to try for ``n`` hits: the ``given`` one, or a few about the square root of n, at least 15."""
+    if given is not None:
+        return [given]
+    return sorted({max(SMALLEST_CLUSTER, round(factor * np.sqrt(n))) for factor in SIZE_FACTORS})
+
+
 def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:
     """Rows, ascending, of the hits in which clusters are sought: all, or the brightest ``share`` where brightness is wide."""
     n = len(photons)
@@ -135,8 +148,9 @@ def _density(
     """Density clusters of the rows ``first`` of ``points`` (of all, where they are one population): those rows, their
     result, and what is worth telling about it."""
     chosen = points[first]
-    size = config.min_cluster_size or max(15, round(0.01 * len(first)))
-    facts: dict[str, Any] = {"min_cluster_size": size, "one_population": False, "warning": None}
+    sizes = cluster_sizes(len(first), config.min_cluster_size)
+    size = sizes[len(sizes) // 2]
+    facts: dict[str, Any] = {"min_cluster_size": size, "one_population": False, "warning": None, "sweep": []}
     if len(chosen) < max(2 * size, config.min_samples + 1):
         facts["warning"] = f"{len(points)} hits are too few for clusters of {size}: all are noise (-1)"
         log.warning("%s", facts["warning"])
@@ -145,7 +159,7 @@ def _density(
     alike = (chosen == chosen[0]).all()
     use_umap = config.umap_dims and not alike and len(chosen) > 2 * config.umap_dims + 2
     reduced = umap(chosen, config.umap_dims, config.umap_neighbors, 0.0, seed, config.max_fit) if use_umap else chosen
-    result = density_clusters(reduced, size, config.min_samples, config.selection)
+    result, facts["sweep"] = stable_clusters(reduced, sizes, config.min_samples, config.selection)
     if alike or (config.one_population and one_population(chosen, result.labels)):
         facts["one_population"] = True
         log.warning("the hits form one population: they are kept as one cluster")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sorter.cluster.fit import ClusterConfig, empty_result, fit
+from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, empty_result, fit
 from sorter.cluster.reduce import concatenate
 from sorter.core.clustering import Clustering
 from sorter.core.config import config_to_dict
@@ -24,7 +24,7 @@ __all__ = ["PREFERRED", "ClusterConfig", "cluster", "find_embedding"]
 log = logging.getLogger(__name__)
 
 #: What "auto" takes: the first of these whose parts are all there.
-PREFERRED = ("contrastive+features", "contrastive", "factorvae", "features", "pca")
+PREFERRED = ("contrastive", "factorvae+features", "features", "factorvae", "pca")
 
 
 def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, force: bool = False) -> Clustering:
@@ -70,7 +70,7 @@ def find_embedding(work: WorkFolder, name: str) -> Embedding:
 def _embedding_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> Embedding | None:
     """The vectors of the hits; None where nothing was embedded because there are too few hits for it."""
     ids = hits.hit_ids
-    few = len(ids) < 2 * (config.min_cluster_size or 15)
+    few = len(ids) < 2 * (config.min_cluster_size or SMALLEST_CLUSTER)
     if len(ids) == 0 or (few and not work.result_names("embeddings")):
         return None
     embedding = find_embedding(work, config.embedding)

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from sorter.cluster.assign import assign_by_neighbours, medoids
-from sorter.cluster.density import by_size, density_clusters, one_population
-from sorter.cluster.fit import ClusterConfig, bright_rows, fit
+from sorter.cluster.density import by_size, density_clusters, one_population, stable_clusters
+from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_sizes, fit
 from sorter.cluster.reduce import concatenate, principal_components, scale_block, umap
 from sorter.core.embedding import Embedding
 from sorter.core.errors import InputError
@@ -174,6 +174,18 @@ def test_large_runs_are_laid_out_from_a_sample():
     centres = [np.median(placed[kind == k], axis=0) for k in (0, 1)]
     nearer = np.argmin([np.linalg.norm(placed - c, axis=1) for c in centres], axis=0)
     assert (nearer == kind).mean() > 0.98
+
+
+def test_the_sweep_takes_what_most_sizes_agree_on():
+    points, _ = blobs([120, 120, 120, 40])
+    result, sweep = stable_clusters(points, [10, 20, 30, 60, 150], 5, "eom")
+    assert [entry["min_cluster_size"] for entry in sweep] == [10, 20, 30, 60, 150]
+    best = max(sweep, key=lambda entry: entry["agreement"])
+    assert best["n_clusters"] == result.labels.max() + 1 >= 3
+    alone, _ = stable_clusters(points, [20], 5, "eom")
+    assert np.array_equal(alone.labels, density_clusters(points, 20, 5).labels)
+    assert cluster_sizes(10_000, None) == [60, 80, 100, 125, 150] and cluster_sizes(10_000, 7) == [7]
+    assert cluster_sizes(100, None) == [15]
 
 
 def test_density_needs_two_clusters_worth_of_points():
