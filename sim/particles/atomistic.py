@@ -66,7 +66,7 @@ def load_lammps() -> Any:
                          "continuum generator (source=continuum)") from error
 
 
-def lattice_nm(config: CrystalConfig) -> Array:
+def fcc_block_nm(config: CrystalConfig) -> Array:
     """Atoms (M, 3) of the fcc block, nm, about its centre."""
     cells = int(np.ceil(config.edge_nm / config.lattice_nm))
     corner = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), -1).reshape(-1, 1, 3)
@@ -78,7 +78,7 @@ def clipped_atoms_nm(config: CrystalConfig, minimise: MinimiseConfig, rng: np.ra
 
     Raises InputError where the block is too small for that.
     """
-    block = lattice_nm(config)
+    block = fcc_block_nm(config)
     for _ in range(100):
         normals, distances = draw_planes(config, rng)
         inside = block[(block @ normals.T <= distances + 1e-9).all(1)]
