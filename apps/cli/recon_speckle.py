@@ -68,6 +68,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="FILE", help="weights (default: the shipped ones)")
     parser.add_argument("--patterns", type=int, default=1900, help="patterns in each test set (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the test patterns (default 0)")
+    parser.add_argument(
+        "--most", type=int, metavar="N", help="largest number of disks (default: all that the weights know)"
+    )
     parser.add_argument("--no-513", action="store_true", help="leave the 513 x 513 patterns out")
     parser.add_argument("--no-rival", action="store_true", help="leave the conventional rival out")
     parser.add_argument(
@@ -138,7 +141,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     from recon.speckle.predict import Predictor
 
     predictor = Predictor(args.weights, args.device)
-    config = SpeckleEvaluateConfig(args.patterns, min(args.patterns, 1900), not args.no_513, not args.no_rival)
+    config = SpeckleEvaluateConfig(
+        args.patterns, min(args.patterns, 1900), not args.no_513, not args.no_rival, args.most
+    )
     found = evaluate(predictor, config, args.seed)
     beyond = _beyond(predictor, args.beyond, args.seed) if args.beyond else None
     if args.to:

@@ -28,12 +28,14 @@ _TEN = 10
 @dataclass(frozen=True)
 class SpeckleEvaluateConfig:
     """patterns in each test set (classes in turn: 1,900 are the paper's 100 of each); rival_patterns to train the conventional
-    rival with, for each polydispersity; with_513: also the 513 pattern set; with_rival: also the conventional rival."""
+    rival with, for each polydispersity; with_513: also the 513 pattern set; with_rival: also the conventional rival;
+    most: largest number of disks in the test sets (None: all that the weights know)."""
 
     patterns: int = 1900
     rival_patterns: int = 1900
     with_513: bool = True
     with_rival: bool = True
+    most: int | None = None
 
     def __post_init__(self) -> None:
         require(self.patterns >= 19, f"patterns = {self.patterns}: need at least 19")
@@ -109,7 +111,9 @@ def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0)
     training draws from them, whatever its seed.
     """
     counts = [int(c) for c in predictor.counts]
-    equal = PatternConfig(counts[0], counts[-1])
+    most = counts[-1] if config.most is None else config.most
+    require(most in counts[1:], f"{most} disks: unknown to these weights, which know {counts[0]} to {counts[-1]}")
+    equal = PatternConfig(counts[0], most)
     cases = {"257": equal, "polydisperse": replace(equal, polydispersity=PAPER_POLYDISPERSITY)}
     if config.with_513:
         cases["513"] = replace(equal, side_px=513)
@@ -163,7 +167,7 @@ def _rivals(
             averaged[moment] = _score_of_ten(train, ten, column)
         kind, model = classical.conventional_classifier(train.features, train.labels, seed)
         predicted = model.predict(test.features)
-        found = class_scores(test.labels, predicted, len(np.unique(train.labels)))
+        found = class_scores(test.labels, predicted, int(train.labels.max()) + 1)
         out[f"conventional_{name}"] = {
             "first_moment": single, "first_moment_of_ten": averaged, "classifier": kind,
             "accuracy": float((predicted == test.labels).mean()), "macro_f1": found.macro_f1,

@@ -14,6 +14,19 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential
     )
 
 
+class _Perturb(nn.Module):
+    """Dropout and Gaussian noise on features of unit variance while training: few patterns must do for many features."""
+
+    def __init__(self, dropout: float, noise: float) -> None:
+        super().__init__()
+        self.dropout, self.noise = dropout, noise
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        return nn.functional.dropout(x + self.noise * torch.randn_like(x), self.dropout)
+
+
 class SpeckleNet(nn.Module):
     """Patterns (B, n, n) float32, standardised, n >= side -> logits (B, classes).
 
@@ -30,11 +43,11 @@ class SpeckleNet(nn.Module):
         shapes = [(2, width, 4, 2), (width, 4 * width, 3, 2), (4 * width, 4 * width, 3, 1)] if width else []
         self.stages = nn.ModuleList(_block(*shape) for shape in shapes)
         self.form = nn.Sequential(
-            nn.BatchNorm1d(3 * self.split.rings), nn.Dropout(0.2), nn.Linear(3 * self.split.rings, 64), nn.ReLU()
+            nn.BatchNorm1d(3 * self.split.rings), _Perturb(0.2, 0.1), nn.Linear(3 * self.split.rings, 64), nn.ReLU()
         )
         features = 2 * sum(widths) + STATISTICS + 64
         self.head = nn.Sequential(
-            nn.BatchNorm1d(features), nn.Dropout(0.05), nn.Linear(features, 192), nn.ReLU(),
+            nn.BatchNorm1d(features), _Perturb(0.05, 0.1), nn.Linear(features, 192), nn.ReLU(),
             nn.Dropout(0.1), nn.Linear(192, 96), nn.ReLU(), nn.Linear(96, n_classes),
         )  # fmt: skip
 

@@ -42,7 +42,7 @@ class SpeckleTrainConfig:
     before: int = 2048
     fresh: int = 10
     ordinal: float = 0.2
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3000, average=0.99))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3000, weight_decay=0.05, average=0.99))
 
     def __post_init__(self) -> None:
         require(self.network in ("small", "resnet50"), f"network = {self.network}: small or resnet50")

@@ -292,6 +292,11 @@ def test_evaluation_has_its_keys(evaluation):
     assert confusion_figure(found.scores["257"], found.counts, "x").axes
 
 
+def test_classes_that_the_weights_do_not_know(evaluation):
+    with pytest.raises(InputError, match="60 disks: unknown to these weights, which know 2 to 5"):
+        evaluate(Predictor(evaluation[0]), SpeckleEvaluateConfig(20, 40, most=60))
+
+
 # -- command line
 
 
