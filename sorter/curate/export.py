@@ -96,7 +96,7 @@ def _write_frames(detector: h5py.Group, frames: FrameBlocks, n: int) -> None:
     ny, nx = frames.shape_px
     data = detector.create_dataset("data", (n, ny, nx), frames.dtype, chunks=(1, ny, nx), compression="gzip",
                                    compression_opts=1, shuffle=True)  # fmt: skip
-    data.attrs["axes"] = "experiment_identifier:y:x"
+    data.attrs["axes"], data.attrs["unit"] = "experiment_identifier:y:x", frames.unit
     start = 0
     for block in frames.blocks():
         data[start : start + len(block)] = block

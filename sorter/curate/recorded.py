@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError
-from sorter.core.frames import find_rows
+from sorter.core.frames import Unit, find_rows
 from sorter.core.geometry import Geometry
 from sorter.io.adapters import adapter
 from sorter.io.masks import BAD
@@ -26,11 +26,12 @@ BLOCK_FRAMES = 32
 
 @dataclass(frozen=True)
 class FrameBlocks:
-    """Frames to be written, never all in memory: dtype and (ny, nx) of a frame; CXI mask bits (ny, nx); geometry;
-    binning: recorded pixels per stored one and axis; blocks: makes an iterator of (n, ny, nx) arrays, in order."""
+    """Frames to be written, never all in memory: dtype and (ny, nx) of a frame; unit of its values; CXI mask bits (ny, nx);
+    geometry; binning: recorded pixels per stored one and axis; blocks: makes an iterator of (n, ny, nx) arrays, in order."""
 
     dtype: np.dtype
     shape_px: tuple[int, int]
+    unit: Unit
     mask_bits: NDArray[np.uint32]
     geometry: Geometry
     binning: int
@@ -45,7 +46,7 @@ def binned_frames(store: ZarrFrameStore, ids: NDArray[np.uint64]) -> FrameBlocks
             yield store.read(ids[start : start + BLOCK_FRAMES])
 
     bits = np.where(store.bad_pixels, BAD, 0).astype(np.uint32)
-    return FrameBlocks(store.dtype, store.shape_px, bits, store.geometry, store.info.binning, blocks)
+    return FrameBlocks(store.dtype, store.shape_px, store.unit, bits, store.geometry, store.info.binning, blocks)
 
 
 def recorded_frames(store: ZarrFrameStore, ids: NDArray[np.uint64], folder: Path) -> FrameBlocks:
@@ -76,7 +77,10 @@ def recorded_frames(store: ZarrFrameStore, ids: NDArray[np.uint64], folder: Path
                     yield read_rows(reader, index[first : min(first + BLOCK_FRAMES, stop)])
 
     geometry = recorded_geometry(store.geometry, store.info.binning, store.mask_recorded.shape)
-    return FrameBlocks(np.result_type(*dtypes), geometry.shape_px, store.mask_recorded, geometry, 1, blocks)
+    calibration = store.info.ingest.get("config", {})
+    raw = any(calibration.get(step) is not None for step in ("dark", "gain", "common_mode"))
+    unit: Unit = "adu" if raw else store.unit
+    return FrameBlocks(np.result_type(*dtypes), geometry.shape_px, unit, store.mask_recorded, geometry, 1, blocks)
 
 
 def find_source(source: Source, folder: Path) -> Path:

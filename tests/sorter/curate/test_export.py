@@ -39,6 +39,7 @@ def test_cxi_has_the_paths_of_the_specification(work, tmp_path):
         detector = file["entry_1/instrument_1/detector_1"]
         assert np.array_equal(detector["data"][:], store.read(ids))
         assert detector["data"].attrs["axes"] == "experiment_identifier:y:x"
+        assert detector["data"].attrs["unit"] == "photon"
         assert detector["experiment_identifier"].shape == (30,)
         assert np.array_equal(file["entry_1/data_1/data"][:], detector["data"][:])
         assert np.array_equal(detector["mask"][:], store.mask_recorded) and detector["mask"].dtype == np.uint32
