@@ -60,26 +60,31 @@ class Box:
 
 @dataclass(frozen=True)
 class Transform:
-    """Both transforms of a `Box`: to_real (2, half, band + 1), to_spectrum (2, band + 1, half), real matrices."""
+    """Both transforms of a `Box`: to_real (2, half, band + 1), to_spectrum (2, band + 1, half), real matrices, one per parity.
+
+    to_real_x (4 half, half, band + 1), to_spectrum_x (4 band + 4, band + 1, half): the same once per row, for the other axis.
+    """
 
     to_real: Tensor
     to_spectrum: Tensor
+    to_real_x: Tensor
+    to_spectrum_x: Tensor
 
     def real(self, spectrum: Tensor) -> Tensor:
         """Wave on the pixels, signs (2, half, 2, half, B), of ``spectrum`` in parities (2, band + 1, 2, band + 1, B)."""
-        return _fold(_fold(_apply(self.to_real, spectrum), 0), 2)
+        return _fold(_fold(_apply(self.to_real, self.to_real_x, spectrum), 0), 2)
 
     def spectrum(self, wave: Tensor) -> Tensor:
         """Spectrum in parities of a ``wave`` that vanishes beyond the pixels; inverse layout of `real`."""
-        return _apply(self.to_spectrum, _fold(_fold(wave, 0), 2))
+        return _apply(self.to_spectrum, self.to_spectrum_x, _fold(_fold(wave, 0), 2))
 
 
-def _apply(matrices: Tensor, values: Tensor) -> Tensor:
+def _apply(matrices: Tensor, matrices_x: Tensor, values: Tensor) -> Tensor:
     """``matrices`` (2, r, n), one per parity, along y and x of ``values`` (2, n, 2, n, B) complex."""
     _, r, n = matrices.shape
     batch = values.shape[-1]
     along_y = torch.bmm(matrices, torch.view_as_real(values).reshape(2, n, -1))
-    along_x = torch.matmul(matrices, along_y.reshape(2 * r, 2, n, 2 * batch))
+    along_x = torch.bmm(matrices_x, along_y.reshape(4 * r, n, 2 * batch))
     return torch.view_as_complex(along_x.reshape(2, r, 2, r, batch, 2))
 
 
@@ -98,7 +103,9 @@ def transform(box: Box, dtype: torch.dtype, device: torch.device | str = "cpu") 
     waves = torch.stack([torch.cos(phase), torch.sin(phase)])
     weight = torch.full((box.band + 1,), 2 * box.pixel / box.width, dtype=torch.float64, device=device)
     weight[0] /= 2
-    return Transform(waves.to(dtype), (weight[:, None] * waves.mT).contiguous().to(dtype))
+    to_real, to_spectrum = waves.to(dtype), (weight[:, None] * waves.mT).contiguous().to(dtype)
+    per_row = [m[None].expand(2 * m.shape[1], -1, -1, -1).flatten(0, 1) for m in (to_real, to_spectrum)]
+    return Transform(to_real, to_spectrum, *per_row)
 
 
 def unfolded(spectrum: Tensor) -> Tensor:

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from sim.scattering.grids import CUT_OFF, Box, Transform, transform, unfolded
 
+SMALLEST_BATCH = 8
+"""Fewer bodies than this take longer than this many: products of such narrow matrices are slow."""
+
 
 @dataclass(frozen=True)
 class Propagation:
@@ -100,6 +103,12 @@ def exit_spectrum(steps: Tensor, response: Tensor, curved: Tensor, box: Box, tab
     steps (L, planes, 2, half, 2, half, B) real: change, from plane to plane, of the share of each of L materials.
     response (L, band + 1, band + 1, B or 1), curved (L, B or 1) complex: `slice_response` and `curvature` of the materials.
     """
+    bodies = steps.shape[-1]
+    if bodies < SMALLEST_BATCH:
+        empty = (0, SMALLEST_BATCH - bodies)
+        steps = torch.nn.functional.pad(steps, empty)
+        if bodies > 1:  # else the one response serves all
+            response, curved = (torch.nn.functional.pad(v, empty) if v.shape[-1] > 1 else v for v in (response, curved))
     n, batch = box.band + 1, steps.shape[-1]
     wave = torch.zeros(2, n, 2, n, batch, dtype=response.dtype, device=steps.device)
     wave[0, 0, 0, 0] = 1
@@ -114,7 +123,7 @@ def exit_spectrum(steps: Tensor, response: Tensor, curved: Tensor, box: Box, tab
             wave = advance(wave, response[material], tables.transform.spectrum(share * inside))
         if plane < box.planes - 1:
             wave = wave * step if advance is _advance else wave.mul_(step)
-    spectrum = unfolded(wave * tables.back[:, None, :, None])
+    spectrum = unfolded(wave[..., :bodies] * tables.back[:, None, :, None])
     plane_wave = torch.zeros_like(spectrum[0])
     plane_wave[box.band, box.band] = 1
     return spectrum - plane_wave
