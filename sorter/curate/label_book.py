@@ -280,8 +280,8 @@ class LabelBook:
         except FileExistsError:
             pass  # another process was first
         finally:
-            for name in (partial, *(partial.with_name(partial.name + end) for end in ("-wal", "-shm", "-journal"))):
-                name.unlink(missing_ok=True)
+            for end in ("", "-wal", "-shm", "-journal"):
+                partial.with_name(partial.name + end).unlink(missing_ok=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,0 +1,1 @@
+"""Stages: one function each, from a work folder to a work folder."""
