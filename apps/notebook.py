@@ -1,5 +1,6 @@
 """The stages under the names of their commands, for a notebook: ``from apps.notebook import sort, cluster, table``."""
 
+from apps.explorer.server import explore
 from apps.report import report
 from apps.sort import SortConfig, sort
 from sorter.stages.cluster import ClusterConfig, cluster
@@ -24,6 +25,7 @@ __all__ = [
     "cluster",
     "embed",
     "evaluate",
+    "explore",
     "export",
     "find_hits",
     "ingest",

@@ -14,7 +14,7 @@ from sorter.core.hits import Hits
 from sorter.core.seeds import child_seed
 from sorter.io.workfolder import WorkFolder
 from sorter.stages.cluster import cluster
-from sorter.stages.embed import EmbedConfig, embed
+from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
 from sorter.stages.hits import HitsConfig, find_hits
 from sorter.stages.ingest import IngestConfig, ingest
 from sorter.stages.train import TrainConfig, train
@@ -22,9 +22,6 @@ from sorter.stages.train import TrainConfig, train
 __all__ = ["SortConfig", "sort"]
 
 log = logging.getLogger(__name__)
-
-#: Embeddings that need no training.
-_UNTRAINED = ("features", "pca")
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def sort(
     hits = find_hits(folder, config.hits)
     if _enough(hits):
         for name in config.names:
-            if name in _UNTRAINED or _train(folder, name, config):
+            if name in UNTRAINED or _train(folder, name, config):
                 embed(folder, EmbedConfig(model=name, device=config.device))
     made = [name for name in config.embedding.split("+") if name in folder.result_names("embeddings")]
     chosen = replace(

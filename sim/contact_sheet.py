@@ -31,8 +31,14 @@ def tone(frame: NDArray, bad: NDArray[np.bool_] | None = None) -> NDArray[np.flo
 
 
 def contact_sheet(
-    recipe: str, to: str | Path, n_frames: int = 48, seed: int = 0, options: dict[str, Any] | None = None,
-    *, columns: int = 8, device: str = "cpu"
+    recipe: str,
+    to: str | Path,
+    n_frames: int = 48,
+    seed: int = 0,
+    options: dict[str, Any] | None = None,
+    *,
+    columns: int = 8,
+    device: str = "cpu",
 ) -> None:
     """Write a PNG of the first ``n_frames`` hits of a recipe (blanks are left out but for a few), with classes and photons.
 
@@ -72,7 +78,9 @@ def gallery(recipes: Sequence[str], to: str | Path, seed: int = 0, *, columns: i
         for row in _varied_rows(block.truth, columns):
             shown = np.asarray(block.frames[row], float)
             frames.append(np.where(mask != 0, np.nan, shown) if mask is not None else shown)
-            captions.append(f"{name}: {_caption(block.truth, row)}" if len(frames) % columns == 1 else _caption(block.truth, row))
+            captions.append(
+                f"{name}: {_caption(block.truth, row)}" if len(frames) % columns == 1 else _caption(block.truth, row)
+            )
     draw_sheet(frames, captions, Path(to), None, columns, "")
 
 

@@ -39,7 +39,9 @@ class SimulatedFrames(IterableDataset):
         self._arguments = (recipe, options, seed, device)
         made = make_recipe(*self._arguments)
         self.recording, self.block_frames = made.recording, made.BLOCK_FRAMES
-        require(start >= 0 and start % self.block_frames == 0, f"start = {start}: must be a multiple of {self.block_frames}")
+        require(
+            start >= 0 and start % self.block_frames == 0, f"start = {start}: must be a multiple of {self.block_frames}"
+        )
         self.start, self.n_frames = start, n_frames
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -50,7 +52,9 @@ class SimulatedFrames(IterableDataset):
         stop = None if self.n_frames is None else self.start + self.n_frames
         while stop is None or number * self.block_frames < stop:
             first = number * self.block_frames
-            block = unit_of_frames(recipe, first, self.block_frames, first + self.block_frames if stop is None else stop)
+            block = unit_of_frames(
+                recipe, first, self.block_frames, first + self.block_frames if stop is None else stop
+            )
             yield {
                 "frames": torch.from_numpy(block.frames.astype(np.float32)),
                 "index": torch.arange(first, first + len(block.frames)),

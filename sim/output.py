@@ -96,7 +96,9 @@ class Output(ABC):
             if started == self.description:
                 return "partial"
             if started is not None and self.done() and not overwrite:
-                raise InputError(f"{self.partial}: {_difference(started, self.description)}; give --overwrite or another name")
+                raise InputError(
+                    f"{self.partial}: {_difference(started, self.description)}; give --overwrite or another name"
+                )
             shutil.rmtree(self.partial)
         self._check_space()
         self.partial.mkdir(parents=True)
@@ -124,7 +126,9 @@ class Output(ABC):
             raise InputError(f"{self.to.parent}: not writable; choose another folder")
         need, free = self._bytes(), shutil.disk_usage(self.to.parent).free
         if need > free:
-            raise InputError(f"{self.to}: needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; ask for fewer frames")
+            raise InputError(
+                f"{self.to}: needs {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; ask for fewer frames"
+            )
 
     def _bytes(self) -> int:
         return int(self.n_frames * np.prod(self.recording.frame_shape) * self.recording.dtype.itemsize)
@@ -162,7 +166,7 @@ class Hdf5Output(Output):
             kind = h5py.h5t.py_create(self.recording.dtype, logical=True)
             h5py.h5d.create(file[_DETECTOR].id, b"data", kind, space, plist)
             data = file[_DATA]
-            letters = ("z", "y", "x")[-len(self.recording.frame_shape):]
+            letters = ("z", "y", "x")[-len(self.recording.frame_shape) :]
             data.attrs["axes"] = ":".join(("experiment_identifier", *letters))
             data.attrs["unit"] = self.recording.unit
             file["entry_1/data_1/data"] = h5py.SoftLink("/" + _DATA)
@@ -197,7 +201,7 @@ class Hdf5Output(Output):
             file.seek(offset + start * each)
             view = memoryview(contiguous).cast("B")
             while view:
-                view = view[file.write(view):]
+                view = view[file.write(view) :]
 
     def finish(self) -> None:
         """Add /truth and move the file."""
@@ -208,8 +212,9 @@ class Hdf5Output(Output):
             group = file.create_group("truth")
             for name, values in self.truth():
                 text = values.dtype.kind == "U"
-                group.create_dataset(name, data=values.astype(object) if text else values,
-                                     dtype=h5py.string_dtype() if text else None)
+                group.create_dataset(
+                    name, data=values.astype(object) if text else values, dtype=h5py.string_dtype() if text else None
+                )
             group.attrs["description"] = json.dumps(self.description)
             group.attrs["schema_version"] = SCHEMA_VERSION
             group.attrs["shotsort_version"] = str(package_version("shotsort"))
@@ -238,8 +243,12 @@ class ZarrOutput(Output):
         group = zarr.open_group(self.partial / "frames.zarr", mode="w")
         shape = self.recording.frame_shape
         group.create_array(
-            "frames", shape=(self.n_frames, *shape), dtype=self.recording.dtype, chunks=(self.chunk_frames, *shape),
-            shards=(self.unit_frames, *shape), fill_value=0,
+            "frames",
+            shape=(self.n_frames, *shape),
+            dtype=self.recording.dtype,
+            chunks=(self.chunk_frames, *shape),
+            shards=(self.unit_frames, *shape),
+            fill_value=0,
         )
         group["frames"].attrs["unit"] = self.recording.unit
         if self.recording.cxi_mask is not None:

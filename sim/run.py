@@ -55,15 +55,22 @@ def simulate(
     unit = output.unit_frames
     done = output.done()
     todo = [start for start in range(0, n_frames, unit) if start not in done]
-    bar = tqdm(total=n_frames, initial=sum(min(unit, n_frames - s) for s in done), unit="frame", disable=not progress,
-               desc=f"sim {recipe}")
+    bar = tqdm(
+        total=n_frames,
+        initial=sum(min(unit, n_frames - s) for s in done),
+        unit="frame",
+        disable=not progress,
+        desc=f"sim {recipe}",
+    )
     workers = min(workers or (1 if made.device.type == "cuda" else os.cpu_count()) or 1, max(len(todo), 1))
     task = _Task(recipe, options, seed, device, output, unit)
     try:
         for start in _run(task, todo, workers):
             bar.update(min(unit, n_frames - start))
     except OSError as error:
-        raise InputError(f"{to}: cannot write ({error.strerror or error}); what is done is kept, call again to go on") from error
+        raise InputError(
+            f"{to}: cannot write ({error.strerror or error}); what is done is kept, call again to go on"
+        ) from error
     finally:
         bar.close()
     output.finish()
@@ -73,7 +80,9 @@ def simulate(
 class _Task:
     """Compute and write one unit; sent to the workers, each of which makes the recipe once."""
 
-    def __init__(self, recipe: str, options: dict[str, Any] | None, seed: int, device: str, output: Output, unit: int) -> None:
+    def __init__(
+        self, recipe: str, options: dict[str, Any] | None, seed: int, device: str, output: Output, unit: int
+    ) -> None:
         self.make: Callable[[], Recipe] = _Maker(recipe, options, seed, device)
         self.output, self.unit = output, unit
 

@@ -64,7 +64,9 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
 
             log.info("pyMSFT")
             wavelength, radius = config.wavelength_nm * 1e-9, config.radius_nm * 1e-9
-            result["rungs"] += pymsft.rows(config.pymsft_python, wavelength, radius, SILVER, config.threads, config.repeats)
+            result["rungs"] += pymsft.rows(
+                config.pymsft_python, wavelength, radius, SILVER, config.threads, config.repeats
+            )
         log.info("sizes and materials against Mie theory")
         result["sizes"] = tables.sizes(config)
         result["materials"] = tables.materials(config)
@@ -126,8 +128,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):  # fmt: skip
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{meaning} (default: {value})")
-    parser.add_argument("--radius-nm", type=float, default=default.radius_nm, help="radius of the main table (default: 100)")
-    parser.add_argument("--pymsft-python", metavar="PATH", help="python of an environment with pyMSFT, timed in the same run")
+    parser.add_argument(
+        "--radius-nm", type=float, default=default.radius_nm, help="radius of the main table (default: 100)"
+    )
+    parser.add_argument(
+        "--pymsft-python", metavar="PATH", help="python of an environment with pyMSFT, timed in the same run"
+    )
     parser.add_argument("--reference", metavar="FILE", help="stored far fields of pyMSFT (.npz) to compare with")
     parser.add_argument("--plot", metavar="PNG", help="write the convergence in slices as a picture")
     add_json(parser)

@@ -53,7 +53,9 @@ def _against_mie(config: FarFieldBenchConfig, index: complex, radius_nm: float, 
     """Errors on a detector whose edge stands at 45 degrees."""
     geometry = _geometry(config, 45)
     angle = two_theta_rad(geometry)
-    frame = intensity(far_field(place(library.make("sphere"), radius_nm * 1e-9, index), geometry, rung), geometry)[0].double()
+    frame = intensity(far_field(place(library.make("sphere"), radius_nm * 1e-9, index), geometry, rung), geometry)[
+        0
+    ].double()
     frame = (frame * polarisation(geometry, "none")).numpy()
     truth = mie.cross_section(angle, geometry.wavelength_m, index, radius_nm * 1e-9)
     middle = np.hypot(*np.meshgrid(*[np.arange(128) - 63.5] * 2)) < 2
@@ -100,7 +102,10 @@ def materials(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
     """The multislice and the straight paths by refractive index, at the main radius."""
     rows = []
     for index in config.materials:
-        row = {"index": f"{index.real:g} + {index.imag:g}i", **_against_mie(config, index, config.radius_nm, "multislice")}
+        row = {
+            "index": f"{index.real:g} + {index.imag:g}i",
+            **_against_mie(config, index, config.radius_nm, "multislice"),
+        }
         straight = _against_mie(config, index, config.radius_nm, "sliced")
         rows.append({**row, "sliced_45_dex": straight["error_45_dex"], "sliced_30_dex": straight["error_30_dex"]})
     return rows
@@ -237,7 +242,9 @@ def _reference_rows(stored: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return rows
 
 
-def _on_their_grid(frame: Tensor, stored: dict[str, np.ndarray], key: str, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+def _on_their_grid(
+    frame: Tensor, stored: dict[str, np.ndarray], key: str, geometry: Geometry
+) -> tuple[np.ndarray, np.ndarray]:
     """Our frame at the q of theirs, up to 30 degrees, by interpolation of the logarithm."""
     k = 2 * math.pi / geometry.wavelength_m
     sx, sy = stored["QX"] / k, stored["QY"] / k

@@ -40,7 +40,9 @@ np.savez(out, **found)
 """
 
 
-def rows(python: str, wavelength_m: float, radius_m: float, index: complex, threads: int, repeats: int) -> list[dict[str, Any]]:
+def rows(
+    python: str, wavelength_m: float, radius_m: float, index: complex, threads: int, repeats: int
+) -> list[dict[str, Any]]:
     """Error against Mie theory and time per frame (256 x 256, 64 slices) of each scheme of pyMSFT run by ``python``.
 
     Raises InputError where that interpreter cannot run it.

@@ -121,7 +121,9 @@ def _written(config: SimulationBenchConfig) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        simulate("clusters", config.frames, config.seed, Path(folder) / "run.h5", workers=config.workers, progress=False)
+        simulate(
+            "clusters", config.frames, config.seed, Path(folder) / "run.h5", workers=config.workers, progress=False
+        )
         return config.frames / (time.perf_counter() - begin)
 
 
@@ -205,7 +207,9 @@ def table_text(result: dict[str, Any]) -> str:
     lines += [f"{name:28} {result[name]:10.0f}" for name in result if name.endswith("_per_s")]
     for row in result.get("crystals", []):
         medians = ", ".join(f"{n} {np.median(v):.3g}" for n, v in row["statistics"].items())
-        lines.append(f"{row['source']:10} {row['crystals_per_min']:8.0f} crystals/min, {row['failed_share']:.1%} failed")
+        lines.append(
+            f"{row['source']:10} {row['crystals_per_min']:8.0f} crystals/min, {row['failed_share']:.1%} failed"
+        )
         lines.append(f"{'':10} medians: {medians}")
     return "\n".join(lines)
 
@@ -216,9 +220,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     default = SimulationBenchConfig()
     parser.add_argument("--workers", type=int, default=default.workers, help="processes (default: 2)")
-    parser.add_argument("--frames", type=int, default=default.frames, help="frames of the run that is written (default: 4096)")
-    parser.add_argument("--seconds", type=float, default=default.seconds, help="how long each rate is measured (default: 10)")
-    parser.add_argument("--crystals", type=int, default=default.crystals, help="of each generator (default: 16; 0: none)")
+    parser.add_argument(
+        "--frames", type=int, default=default.frames, help="frames of the run that is written (default: 4096)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=default.seconds, help="how long each rate is measured (default: 10)"
+    )
+    parser.add_argument(
+        "--crystals", type=int, default=default.crystals, help="of each generator (default: 16; 0: none)"
+    )
     parser.add_argument("--plot", metavar="PNG", help="statistics of atomistic and continuum crystals as a picture")
     add_json(parser)
 

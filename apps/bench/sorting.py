@@ -130,7 +130,7 @@ def figure(row: dict[str, Any], column: str) -> float | None:
 def _prepare(run: str, config: SortingBenchConfig, methods: Sequence[str]) -> Path:
     """Simulate (or take) a run, ingest it, find hits, train and embed what the methods need; each step rests when done."""
     from sim.run import simulate
-    from sorter.stages.embed import EmbedConfig, embed
+    from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
     from sorter.stages.hits import find_hits
     from sorter.stages.ingest import ingest
     from sorter.stages.train import TrainConfig, train
@@ -145,26 +145,10 @@ def _prepare(run: str, config: SortingBenchConfig, methods: Sequence[str]) -> Pa
     ingest(str(source), work)
     find_hits(work)
     for name in dict.fromkeys(part for method in methods for part in METHODS[method].embedding.split("+")):
-        if name == "pca":
-            _embed_pca(work)
-            continue
-        if name != "features":
+        if name not in UNTRAINED:
             train(work, TrainConfig(model=name))
         embed(work, EmbedConfig(model=name))
     return work
-
-
-def _embed_pca(path: Path) -> None:
-    from sorter.classic.pca import pca_embedding
-    from sorter.io.workfolder import WorkFolder
-
-    work = WorkFolder.open(path)
-    ids = work.read_hits().hit_ids
-    if "pca" in work.result_names("embeddings") and np.array_equal(work.read_embedding("pca").frame_id, ids):
-        return
-    with work.stage("embed", {"model": "pca"}, None, {"hits": len(ids)}) as record:
-        work.write_embedding(pca_embedding(work.frames().select(ids)))
-        record.outputs["embedding"] = "pca"
 
 
 def _row(path: Path, run: str, name: str, config: SortingBenchConfig) -> dict[str, Any]:
@@ -254,12 +238,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     default = SortingBenchConfig()
     parser.add_argument("--recipe", default=default.recipe, help=f"simulated recipe (default: {default.recipe})")
-    parser.add_argument("--frames", type=int, default=default.frames, help=f"frames per run (default: {default.frames})")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(default.seeds), help="seeds of the runs (default: 0 1 2)")
-    parser.add_argument("--runs", nargs="+", default=[], help="labelled files or work folders instead of simulated runs")
+    parser.add_argument(
+        "--frames", type=int, default=default.frames, help=f"frames per run (default: {default.frames})"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=list(default.seeds), help="seeds of the runs (default: 0 1 2)"
+    )
+    parser.add_argument(
+        "--runs", nargs="+", default=[], help="labelled files or work folders instead of simulated runs"
+    )
     parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help=f"of: {', '.join(METHODS)}")
-    parser.add_argument("--cluster-seeds", type=int, nargs="+", default=list(default.cluster_seeds), help="seeds of UMAP")
-    parser.add_argument("--folder", default=default.folder, help=f"where runs and results are kept (default: {default.folder})")
+    parser.add_argument(
+        "--cluster-seeds", type=int, nargs="+", default=list(default.cluster_seeds), help="seeds of UMAP"
+    )
+    parser.add_argument(
+        "--folder", default=default.folder, help=f"where runs and results are kept (default: {default.folder})"
+    )
     add_json(parser)
 
 

@@ -19,13 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="contrastive",
-        help="contrastive, factorvae or features; several joined by '+' are stored one by one (default: contrastive)",
+        help="contrastive, factorvae, features or pca; several joined by '+' are stored one by one (default: contrastive)",
     )
     parser.add_argument("--batch", type=int, default=512, help="frames at a time (default: 512)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parser.add_argument("--force", action="store_true", help="embed again even where nothing changed")
     parser.add_argument(
-        "--bench", action="store_true", help="store nothing; compare the rate with the bare network's on a tensor in memory"
+        "--bench",
+        action="store_true",
+        help="store nothing; compare the rate with the bare network's on a tensor in memory",
     )
     add_json(parser)
 

@@ -15,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from apps.cli.output import add_json
 
     parser.add_argument("work", help="work folder")
-    parser.add_argument("--truth", metavar="CSV", help="columns source_index,class,hit,photons (source_file for several files)")
+    parser.add_argument(
+        "--truth", metavar="CSV", help="columns source_index,class,hit,photons (source_file for several files)"
+    )
     parser.add_argument("--clustering", default="density", help="name of the clustering (default: density)")
     parser.add_argument("--embedding", help="embedding for the few-label figures (default: the one that was clustered)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws of labelled frames (default: 0)")

@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     word = parser.add_argument("word", help="the label")
     word.required = False  # and not nargs="?", which an option between the two positionals would leave empty
     add_choice(parser, with_label=False)
-    parser.add_argument("--frames", nargs="+", metavar="ID", help="frames by their frame_id (before or after the label)")
+    parser.add_argument(
+        "--frames", nargs="+", metavar="ID", help="frames by their frame_id (before or after the label)"
+    )
     parser.add_argument("--ids-file", metavar="FILE", help="the frames listed in it: one id per line, or a CSV")
     parser.add_argument("--remove", action="store_true", help="take the label away")
     parser.add_argument("--undo", action="store_true", help="take back the last change of the book")

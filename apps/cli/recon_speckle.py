@@ -60,6 +60,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         "--polydispersity", type=float, help="sigma over mean of the radii (default: a mixture; shen: 0)"
     )
     parser.add_argument("--photons", type=float, help="photons in a pattern (default: no noise)")
+    parser.add_argument("--most-photons", type=float, help="then log-uniform from --photons to this")
     _add_common(parser)
     parser.set_defaults(run_verb=_train)
 
@@ -109,7 +110,8 @@ def _train(args: argparse.Namespace) -> int:
         "fresh": args.fresh,
         "width": args.width,
     }
-    data = {"side_px": args.side, "most": args.most, "polydispersity": args.polydispersity, "photons": args.photons}
+    data = {"side_px": args.side, "most": args.most, "polydispersity": args.polydispersity, "photons": args.photons,
+            "most_photons": args.most_photons}  # fmt: skip
     loop = {"steps": args.steps, "learning_rate": args.learning_rate}
     changes: dict[str, Any] = {k: v for k, v in plain.items() if v is not None}
     changes |= {k: given for k, part in (("data", data), ("loop", loop)) if (given := _given(part))}

@@ -20,16 +20,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("recipe", nargs="?", help="name of the recipe (see --list)")
     parser.add_argument("--list", action="store_true", help="list the recipes and stop")
-    parser.add_argument("--options", action="store_true", help="list the options of the recipe with their defaults and stop")
-    parser.add_argument("--frames", type=int, default=None, metavar="N", help="number of frames (with --show: of the sheet)")
+    parser.add_argument(
+        "--options", action="store_true", help="list the options of the recipe with their defaults and stop"
+    )
+    parser.add_argument(
+        "--frames", type=int, default=None, metavar="N", help="number of frames (with --show: of the sheet)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="root of all random numbers (default 0)")
     parser.add_argument("--to", metavar="X", help="file to write: .h5, .cxi or .zarr")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="set an option of the recipe; repeat")
-    parser.add_argument("--vary", type=int, default=None, metavar="F",
-                        help="make all frames from F far fields: fresh brightness, rotation in the plane and noise")
-    parser.add_argument("--show", nargs="?", const="", default=None, metavar="PNG",
-                        help="write a contact sheet instead of a run (default RECIPE.png)")
-    parser.add_argument("--gallery", metavar="PNG", help="write a picture with a row of frames of every recipe and stop")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="set an option of the recipe; repeat"
+    )
+    parser.add_argument(
+        "--vary",
+        type=int,
+        default=None,
+        metavar="F",
+        help="make all frames from F far fields: fresh brightness, rotation in the plane and noise",
+    )
+    parser.add_argument(
+        "--show",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="PNG",
+        help="write a contact sheet instead of a run (default RECIPE.png)",
+    )
+    parser.add_argument(
+        "--gallery", metavar="PNG", help="write a picture with a row of frames of every recipe and stop"
+    )
     parser.add_argument("--polydisperse", action="store_true", help="disks: radii of standard deviation mean / 3")
     parser.add_argument("--workers", type=int, default=None, metavar="W", help="processes (default: one per core)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda: where far fields are computed")
@@ -65,12 +84,27 @@ def main(args: argparse.Namespace) -> int:
     from sim.run import simulate
 
     begin = time.monotonic()
-    state = simulate(args.recipe, args.frames, args.seed, args.to, options, workers=args.workers, overwrite=args.overwrite,
-                     device=args.device, progress=not getattr(args, "quiet", False))
+    state = simulate(
+        args.recipe,
+        args.frames,
+        args.seed,
+        args.to,
+        options,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        device=args.device,
+        progress=not getattr(args, "quiet", False),
+    )
     seconds = time.monotonic() - begin
     if args.json:
-        result = {"recipe": args.recipe, "frames": args.frames, "seed": args.seed, "to": str(args.to), "state": state,
-                  "seconds": round(seconds, 3)}
+        result = {
+            "recipe": args.recipe,
+            "frames": args.frames,
+            "seed": args.seed,
+            "to": str(args.to),
+            "state": state,
+            "seconds": round(seconds, 3),
+        }
         sys.stdout.write(json.dumps(result) + "\n")
     else:
         sys.stderr.write(f"{args.to}: {state}, {args.frames} frames\n")

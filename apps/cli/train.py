@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             text = _OPTIONS[field.name]
             text = text if "(default" in text else f"{text} (default: {field.default})"
             flag = _SHORT.get(field.name, field.name).replace("_", "-")
-            parser.add_argument(f"--{flag}", dest=field.name, type=type(field.default), default=field.default, help=text)
+            parser.add_argument(
+                f"--{flag}", dest=field.name, type=type(field.default), default=field.default, help=text
+            )
     parser.add_argument("--force", action="store_true", help="train again even where nothing changed")
     add_json(parser)
 

@@ -16,7 +16,7 @@ _FIGURES = {
 
 def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None = None) -> tuple[str, dict[str, str]]:
     """Title and sections for `recon.training.weights.write_card`; figures: summary of an evaluation, where there is one."""
-    data, loop = meta["config"]["data"], meta["config"]["loop"]
+    data = meta["config"]["data"]
     spread = "mixture of 0, 1/3 and 0..0.6" if data["polydispersity"] is None else f"{data['polydispersity']:.3g}"
     start = f", beginning with {meta['start']}" if meta.get("start") else ""
     sections = {
@@ -26,8 +26,8 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         "Data": f"Simulated only: `sim disks`, exact far field of non-overlapping disks of constant total area, "
         f"polydispersity {spread}, photons {data['photons'] or 'without noise'}; {meta['config']['patterns']} different patterns "
         "at most, drawn as training goes; test patterns come from other random streams.",
-        "Training": f"`shotsort recon speckle train`: seed {meta['seed']}, {loop['steps']} steps of {meta['config']['batch']} "
-        f"patterns, {meta['training']['seconds']:.0f} s{start}. All settings are in the metadata of the weights.",
+        "Training": f"`{_command(meta)}`: {meta['training']['seconds']:.0f} s of steps on the machine that made it{start} "
+        "(drawing the patterns comes on top). All settings are in the metadata of the weights.",
         "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noisy patterns "
         "unless it was trained with photons; see the curves of `recon speckle evaluate --beyond`.",
     }
@@ -35,3 +35,12 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
         sections["Figures"] = "\n".join([*lines, f"- test seed {figures['seed']}"])
     return f"{name}: disks from speckle", sections
+
+
+def _command(meta: dict[str, Any]) -> str:
+    config, data = meta["config"], meta["config"]["data"]
+    preset = "shen" if meta["network"] == "resnet50" else "wide" if meta["width"] else "small"
+    words = ["shotsort recon speckle train --preset", preset]
+    words += [f"--{name} {config[name]}" for name in ("batch", "patterns", "before", "fresh")]
+    words += [f"--most {data['most']}", f"--steps {config['loop']['steps']}", f"--seed {meta['seed']}"]
+    return " ".join(words)

@@ -23,19 +23,24 @@ PAPER_POLYDISPERSITY = 1 / 3
 class PatternConfig:
     """fewest .. most disks, in turn; side_px of the quadrant; polydispersity: sigma over mean of the radii, or null for the
     training mixture (1 of 4 patterns equal disks, 2 of 4 the paper's 1/3, 1 of 4 uniform in 0..0.6); photons outside the blocked
-    corner (null: no noise); coherence_length in units of the box (null: full)."""
+    corner (null: no noise), most_photons: then log-uniform from photons to this; coherence_length in units of the box (null: full)."""
 
     fewest: int = 2
     most: int = 20
     side_px: int = 257
     polydispersity: float | None = 0.0
     photons: float | None = None
+    most_photons: float | None = None
     coherence_length: float | None = None
     blocked_px: int = BLOCKED
 
     def __post_init__(self) -> None:
         require(
             1 <= self.fewest < self.most <= 200, f"disks {self.fewest}..{self.most}: need 1 <= fewest < most <= 200"
+        )
+        require(
+            self.most_photons is None or (self.photons is not None and self.most_photons >= self.photons > 0),
+            f"photons {self.photons} to {self.most_photons}: need 0 < photons <= most_photons",
         )
         require(self.side_px >= 32, f"side_px = {self.side_px}: need at least 32")
 
@@ -58,7 +63,8 @@ class PatternConfig:
         disks, rng = self.disks(seed, stream, index)
         image = intensity(disks, self.side_px - 1, self.coherence_length, device)
         if self.photons is not None:
-            image = detect(image, self.photons, rng, self.blocked_px)
+            most = self.photons if self.most_photons is None else self.most_photons
+            image = detect(image, float(self.photons * (most / self.photons) ** rng.random()), rng, self.blocked_px)
         return image, disks.count - self.fewest
 
     def pattern(self, seed: int, stream: str, index: int, device: torch.device | str = "cpu") -> tuple[Tensor, int]:

@@ -7,16 +7,16 @@ from sim.detector.masks import PixelMap, pixel_map
 from sim.detector.noise import DeviceNoise, FrameNoise, Noise
 
 __all__ = [
-           "Detector",
-           "DetectorConfig",
-           "DeviceNoise",
-           "Exposure",
-           "FluenceConfig",
-           "FrameNoise",
-           "LayoutConfig",
-           "Noise",
-           "PixelMap",
-           "Shot",
-           "draw_shot",
-           "pixel_map",
+    "Detector",
+    "DetectorConfig",
+    "DeviceNoise",
+    "Exposure",
+    "FluenceConfig",
+    "FrameNoise",
+    "LayoutConfig",
+    "Noise",
+    "PixelMap",
+    "Shot",
+    "draw_shot",
+    "pixel_map",
 ]

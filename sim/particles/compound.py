@@ -54,7 +54,9 @@ def aggregate(rng: np.random.Generator, count: int = 5, spread: float = 0.2) -> 
     points = np.array(centres)
     points -= (points * radii[:, None] ** 3).sum(0) / (radii**3).sum()
     scale = (np.linalg.norm(points, axis=1) + radii).max()
-    spheres = [transformed(sphere(), scale=r / scale, shift=tuple(p / scale)) for p, r in zip(points, radii, strict=True)]
+    spheres = [
+        transformed(sphere(), scale=r / scale, shift=tuple(p / scale)) for p, r in zip(points, radii, strict=True)
+    ]
     return replace(union(*spheres, name="aggregate"), extent=1.0)
 
 
@@ -90,7 +92,9 @@ def virus(shell: float = 0.1, core: float = 0.5, lumps: int = 0, rng: np.random.
     With ``lumps`` > 0 the inside is that many random balls, else one ball. Materials: capsid, filling, inside.
     """
     if not 0 < shell < 0.5 or not 0 < core < 0.75 * (1 - shell):
-        raise InputError(f"virus: shell {shell} must be within (0, 0.5), core {core} within (0, {0.75 * (1 - shell):.3g})")
+        raise InputError(
+            f"virus: shell {shell} must be within (0, 0.5), core {core} within (0, {0.75 * (1 - shell):.3g})"
+        )
     capsid = icosahedron()
     filling = transformed(capsid, scale=1 - shell)
     if not lumps:

@@ -46,17 +46,26 @@ class CrystalConfig:
     smooth_strain: float = 1.2
 
     def __post_init__(self) -> None:
-        require(4 <= self.min_planes <= self.max_planes <= 26,
-                f"crystal planes {self.min_planes}..{self.max_planes}: need 4 <= min <= max <= 26")
+        require(
+            4 <= self.min_planes <= self.max_planes <= 26,
+            f"crystal planes {self.min_planes}..{self.max_planes}: need 4 <= min <= max <= 26",
+        )
         require(0.1 <= self.min_cut <= 1, f"crystal.min_cut = {self.min_cut}: must lie in 0.1..1")
         require(0 <= self.max_strain <= 0.05, f"crystal.max_strain = {self.max_strain}: must lie in 0..0.05")
-        require(8 <= self.voxels <= 256 and self.voxel_cells >= 1,
-                f"crystal: {self.voxels} voxels of {self.voxel_cells} cells: need 8..256 voxels of at least 1 cell")
-        require(0 <= self.relaxed_min <= self.relaxed_max <= 1 and self.smooth_strain >= 0,
-                "crystal: need 0 <= relaxed_min <= relaxed_max <= 1 and smooth_strain 0 or more")
+        require(
+            8 <= self.voxels <= 256 and self.voxel_cells >= 1,
+            f"crystal: {self.voxels} voxels of {self.voxel_cells} cells: need 8..256 voxels of at least 1 cell",
+        )
+        require(
+            0 <= self.relaxed_min <= self.relaxed_max <= 1 and self.smooth_strain >= 0,
+            "crystal: need 0 <= relaxed_min <= relaxed_max <= 1 and smooth_strain 0 or more",
+        )
         field_nm = self.voxels * self.voxel_nm
-        require(0 < self.edge_nm <= 0.95 * field_nm, f"crystal.edge_nm = {self.edge_nm}: must be at most "
-                f"{0.95 * field_nm:.4g} nm, 95 % of the field of voxels; take more voxels or more cells per voxel")
+        require(
+            0 < self.edge_nm <= 0.95 * field_nm,
+            f"crystal.edge_nm = {self.edge_nm}: must be at most "
+            f"{0.95 * field_nm:.4g} nm, 95 % of the field of voxels; take more voxels or more cells per voxel",
+        )
 
     @property
     def voxel_nm(self) -> float:

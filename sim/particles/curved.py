@@ -64,7 +64,9 @@ def rod(aspect: float = 2.5) -> Shape:
     return tube([(0, 0, radius - 1), (0, 0, 1 - radius)], radius, "rod", "Dinf") if aspect > 1 else sphere()
 
 
-def tube(points: list[tuple[float, float, float]] | np.ndarray, radius: float, name: str, symmetry: str = "C1") -> Shape:
+def tube(
+    points: list[tuple[float, float, float]] | np.ndarray, radius: float, name: str, symmetry: str = "C1"
+) -> Shape:
     """Round tube of ``radius`` about the line through ``points`` (K, 3), K >= 2: cylinders with balls at the joints and ends."""
     points = np.asarray(points, float)
     ball = transformed(sphere(), scale=radius)
@@ -90,10 +92,14 @@ def turn_z_to(direction: np.ndarray) -> torch.Tensor:
 def bent_rod(aspect: float = 4.0, bend_rad: float = 1.2, pieces: int = 6) -> Shape:
     """Rod along x bent by ``bend_rad`` into an arc in the xz plane, two-fold about z; ``aspect`` is arc length over diameter."""
     if aspect <= 1 or not 0 < bend_rad <= 2 * np.pi * 0.9:
-        raise InputError(f"bent rod: aspect {aspect} must exceed 1, bend {bend_rad} lie within (0, {1.8 * np.pi:.2f}) rad")
+        raise InputError(
+            f"bent rod: aspect {aspect} must exceed 1, bend {bend_rad} lie within (0, {1.8 * np.pi:.2f}) rad"
+        )
     arc = (2 * aspect - 2) / bend_rad  # radius of the arc, tube radius 1
     if arc < 1:
-        raise InputError(f"bent rod: aspect {aspect} is too short for a bend of {bend_rad} rad, it would close on itself")
+        raise InputError(
+            f"bent rod: aspect {aspect} is too short for a bend of {bend_rad} rad, it would close on itself"
+        )
     angle = np.linspace(-bend_rad / 2, bend_rad / 2, pieces + 1)
     points = arc * np.column_stack([np.sin(angle), np.zeros(len(angle)), np.cos(angle) - np.cos(bend_rad / 4)])
     scale = np.linalg.norm(points, axis=1).max() + 1

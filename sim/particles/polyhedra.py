@@ -19,7 +19,9 @@ GOLDEN = (1 + 5**0.5) / 2
 
 def _signed(*vectors: tuple[float, float, float]) -> np.ndarray:
     """``vectors`` with all signs of their components, unique."""
-    found = {tuple(s * c for s, c in zip(signs, v, strict=True)) for v in vectors for signs in product((1, -1), repeat=3)}
+    found = {
+        tuple(s * c for s, c in zip(signs, v, strict=True)) for v in vectors for signs in product((1, -1), repeat=3)
+    }
     return np.array(sorted({tuple(c + 0.0 for c in v) for v in found}))
 
 
@@ -36,7 +38,9 @@ RHOMBIC = _signed(*_cyclic((1, 1, 0))) / 2**0.5
 
 def tetrahedron() -> Shape:
     """Four faces; three-fold axes along (1, 1, 1) and its like."""
-    return polyhedron("tetrahedron", np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5, np.ones(4), "T")
+    return polyhedron(
+        "tetrahedron", np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) / 3**0.5, np.ones(4), "T"
+    )
 
 
 def cube() -> Shape:
@@ -87,7 +91,9 @@ def marks_decahedron(height: float = 1.15, notch: float = 0.95) -> Shape:
     """
     slope = 0.5257 / 0.6882  # fcc tetrahedra around a common edge: height over apothem of the pentagonal bipyramid
     if not slope < height < 4 or not 0.6 < notch < 1.17:
-        raise InputError(f"Marks decahedron: height {height} must be within ({slope:.2f}, 4), notch {notch} within (0.6, 1.17)")
+        raise InputError(
+            f"Marks decahedron: height {height} must be within ({slope:.2f}, 4), notch {notch} within (0.6, 1.17)"
+        )
     middle = 2 * np.pi * np.arange(5) / 5
     caps = np.array([[slope * np.cos(a), slope * np.sin(a), s] for a in middle for s in (1, -1)])
     inner = notch / np.cos(np.pi / 10) * np.cos(np.pi / 5)
@@ -126,7 +132,9 @@ def random_facets(rng: np.random.Generator, faces: int = 14, spread: float = 0.2
     The normals repel one another, so that the body is bounded and not a splinter.
     """
     if faces < 5 or not 0 <= spread < 1:
-        raise InputError(f"random facets: {faces} faces, spread {spread}: needs at least 5 faces and a spread within [0, 1)")
+        raise InputError(
+            f"random facets: {faces} faces, spread {spread}: needs at least 5 faces and a spread within [0, 1)"
+        )
     normals = rng.standard_normal((faces, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     for _ in range(30):

@@ -80,7 +80,9 @@ def part(
     n, d = n.double(), d.double()
     length = n.norm(dim=-1)
     if n.shape[:-1] != d.shape or not bool(torch.isfinite(n).all()):
-        raise InputError(f"shape {name}: needs finite normals (F, 3) and offsets (F,), not {tuple(n.shape)}, {tuple(d.shape)}")
+        raise InputError(
+            f"shape {name}: needs finite normals (F, 3) and offsets (F,), not {tuple(n.shape)}, {tuple(d.shape)}"
+        )
     length = torch.where(length > 0, length, torch.ones_like(length))
     return Shape(
         name,

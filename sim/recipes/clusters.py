@@ -79,7 +79,10 @@ class ClustersOptions(ParticleRunOptions):
         check_radii(self.min_radius_nm, self.max_radius_nm, self.largest_radius_nm())
         require(self.absorption_length_nm > 0, f"absorption_length_nm = {self.absorption_length_nm}: must be positive")
         require(-1 < self.delta < 1, f"delta = {self.delta}: must lie in -1..1")
-        require(min(self.multi_distance_nm, self.multi_depth_nm) >= 0, "multi_distance_nm, multi_depth_nm: must be 0 or more")
+        require(
+            min(self.multi_distance_nm, self.multi_depth_nm) >= 0,
+            "multi_distance_nm, multi_depth_nm: must be 0 or more",
+        )
 
     def index(self) -> complex:
         """Refractive index of the particles."""

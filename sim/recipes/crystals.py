@@ -36,7 +36,9 @@ class CrystalsOptions:
     unstrained_pairs: bool = False
 
     def __post_init__(self) -> None:
-        require(self.source in get_args(Source), f"source = {self.source!r}: must be one of {', '.join(get_args(Source))}")
+        require(
+            self.source in get_args(Source), f"source = {self.source!r}: must be one of {', '.join(get_args(Source))}"
+        )
         require(1 <= self.oversampling <= 8, f"oversampling = {self.oversampling}: must lie in 1..8")
         require(self.photons is None or self.photons > 0, f"photons = {self.photons}: must be positive, or null")
 
@@ -60,7 +62,11 @@ class Crystals(Recipe):
         """See `Recipe`."""
         side = self.options.crystal.voxels * self.options.oversampling
         counted = self.options.photons is not None
-        attrs = {"voxel_nm": self.options.crystal.voxel_nm, "reflection": "111", "oversampling": self.options.oversampling}
+        attrs = {
+            "voxel_nm": self.options.crystal.voxel_nm,
+            "reflection": "111",
+            "oversampling": self.options.oversampling,
+        }
         dtype = np.dtype(np.uint32 if counted else np.float32)
         return Recording((side,) * 3, dtype, "photon" if counted else "arbitrary", "crystals", attrs=attrs)
 

@@ -26,8 +26,11 @@ def check_mixture(mixture: dict[str, float], known: Sequence[str], name: str = "
 
 def check_radii(low_nm: float, high_nm: float, limit_nm: float) -> None:
     """Raise InputError unless 0 < low <= high <= limit; the limit is what the detector samples."""
-    require(0 < low_nm <= high_nm <= limit_nm, f"radii {low_nm:g}..{high_nm:g} nm: need 0 < min <= max <= {limit_nm:.4g} nm, the "
-            "largest particle whose fringes this detector resolves (two pixels per fringe)")
+    require(
+        0 < low_nm <= high_nm <= limit_nm,
+        f"radii {low_nm:g}..{high_nm:g} nm: need 0 < min <= max <= {limit_nm:.4g} nm, the "
+        "largest particle whose fringes this detector resolves (two pixels per fringe)",
+    )
 
 
 def choose(mixture: dict[str, float], rng: np.random.Generator) -> str:
@@ -64,7 +67,10 @@ def place_apart(
     for particle in particles:
         while True:
             x, y = rng.uniform(-half, half, 2)
-            if all(np.hypot(x - p.position_m[0], y - p.position_m[1]) > 1.05 * (p.radius_m + particle.radius_m) for p in placed):
+            if all(
+                np.hypot(x - p.position_m[0], y - p.position_m[1]) > 1.05 * (p.radius_m + particle.radius_m)
+                for p in placed
+            ):
                 break
             half = 1.02 * half + 1e-12
         z = float(rng.uniform(-0.5, 0.5)) * depth_m

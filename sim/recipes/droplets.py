@@ -52,8 +52,14 @@ class DropletsOptions(ParticleRunOptions):
     layout: LayoutConfig = field(default_factory=lambda: LayoutConfig(wavelength_nm=50.0))
     detector: DetectorConfig = field(
         default_factory=lambda: DetectorConfig(
-            hole_radius_px=5.0, background_photons=0.03, background_spread=0.3, blur_px=0.6, gain_adu=20.0, excess_noise=0.5,
-            gain_spread=0.03, response_knee_adu=50_000.0,
+            hole_radius_px=5.0,
+            background_photons=0.03,
+            background_spread=0.3,
+            blur_px=0.6,
+            gain_adu=20.0,
+            excess_noise=0.5,
+            gain_spread=0.03,
+            response_knee_adu=50_000.0,
         )
     )
     fluence: FluenceConfig = field(default_factory=lambda: FluenceConfig("log_uniform", 1e3, 1e6))
@@ -79,7 +85,9 @@ class Droplets(ParticleRun):
     """See the module."""
 
     NAME = "droplets"
-    SUMMARY = "helium nanodroplets: round, elliptical, prolate, streak, bent, rings, layered (Langbehn 2018, Zimmermann 2019)"
+    SUMMARY = (
+        "helium nanodroplets: round, elliptical, prolate, streak, bent, rings, layered (Langbehn 2018, Zimmermann 2019)"
+    )
     OPTIONS = DropletsOptions
     options: DropletsOptions
 
@@ -88,7 +96,9 @@ class Droplets(ParticleRun):
         if what.random() < self.options.empty_fraction:
             return Scene(EMPTY)
         kind = choose(self.options.mixture, what)
-        particles = self._pair(kind, what) if kind in ("double_rings", "newton_rings") else (self._one(kind, what, shot),)
+        particles = (
+            self._pair(kind, what) if kind in ("double_rings", "newton_rings") else (self._one(kind, what, shot),)
+        )
         return Scene(kind, particles, (kind, *ALSO.get(kind, ())), shot=draw_shot(self.options.fluence, shot))
 
     def _droplet(self, shape: Shape, what: np.random.Generator, rotation: Quaternion, **parameters: float) -> Particle:
@@ -115,7 +125,9 @@ class Droplets(ParticleRun):
         }
         stretch = float(what.uniform(*ranges[kind][0]))
         tilt = math.radians(shot.uniform(*ranges[kind][1]))
-        return self._droplet(library.make("spinning_droplet", stretch=stretch), what, tilted_axis(tilt, shot), stretch=stretch)
+        return self._droplet(
+            library.make("spinning_droplet", stretch=stretch), what, tilted_axis(tilt, shot), stretch=stretch
+        )
 
     def _pair(self, kind: str, what: np.random.Generator) -> tuple[Particle, Particle]:
         """Two round droplets. Newton rings: one behind the other, their waves interfere, and the path difference

@@ -63,7 +63,9 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Shape]] = {
     "rod": lambda rng: library.make("rod", aspect=_log_uniform(rng, 2.0, 6.0)),
     "cylinder": lambda rng: library.make("cylinder", aspect=_log_uniform(rng, 0.6, 4.0)),
     "disk": lambda rng: library.make("disk", aspect=_log_uniform(rng, 0.1, 0.4)),
-    "bent_rod": lambda rng: library.make("bent_rod", aspect=_log_uniform(rng, 3, 6), bend_rad=float(rng.uniform(0.6, 2.5))),
+    "bent_rod": lambda rng: library.make(
+        "bent_rod", aspect=_log_uniform(rng, 3, 6), bend_rad=float(rng.uniform(0.6, 2.5))
+    ),
     "torus": lambda rng: library.make("torus", thickness=float(rng.uniform(0.2, 0.6))),
     "two_lobed": lambda rng: library.make("spinning_droplet", stretch=float(rng.uniform(1.8, 2.4))),
     "tetrahedron": _fixed("tetrahedron"),
@@ -114,7 +116,10 @@ class FamiliesOptions(ParticleRunOptions):
         low, high = self.min_absorption_length_nm, self.max_absorption_length_nm
         require(0 < low <= high, f"absorption lengths {low}..{high} nm: need 0 < min <= max")
         require(0 <= self.max_delta < 1, f"max_delta = {self.max_delta}: must lie in 0..1")
-        require(min(self.multi_distance_nm, self.multi_depth_nm) >= 0, "multi_distance_nm, multi_depth_nm: must be 0 or more")
+        require(
+            min(self.multi_distance_nm, self.multi_depth_nm) >= 0,
+            "multi_distance_nm, multi_depth_nm: must be 0 or more",
+        )
 
 
 class Families(ParticleRun):

@@ -45,8 +45,10 @@ class IcosahedraOptions(ParticleRunOptions):
         super().__post_init__()
         check_radii(self.min_radius_nm, self.max_radius_nm, self.largest_radius_nm())
         require(self.absorption_length_nm > 0, f"absorption_length_nm = {self.absorption_length_nm}: must be positive")
-        require(self.augment in ("none", "any", *FILTERS),
-                f"augment = {self.augment!r}: must be none, any or one of {', '.join(FILTERS)}")
+        require(
+            self.augment in ("none", "any", *FILTERS),
+            f"augment = {self.augment!r}: must be none, any or one of {', '.join(FILTERS)}",
+        )
 
     def index(self) -> complex:
         """Refractive index of the particles."""

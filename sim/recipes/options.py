@@ -38,7 +38,9 @@ def _build(cls: type[T], values: dict[str, Any], prefix: str) -> T:
     known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise InputError(f"option {prefix}{name}: unknown; known are {', '.join(prefix + k for k in sorted(known))}")
+            raise InputError(
+                f"option {prefix}{name}: unknown; known are {', '.join(prefix + k for k in sorted(known))}"
+            )
     made = {}
     for name, value in values.items():
         hint = hints[name]
@@ -63,7 +65,9 @@ def options_from_dict_over(cls: type[T], base: dict[str, Any], values: dict[str,
     hints = typing.get_type_hints(cls)
     for name in nested:
         if name not in hints:
-            raise InputError(f"option {prefix}{name}: unknown; known are {', '.join(prefix + k for k in sorted(hints))}")
+            raise InputError(
+                f"option {prefix}{name}: unknown; known are {', '.join(prefix + k for k in sorted(hints))}"
+            )
     return cls(**{**base, **{n: _convert(v, hints[n], prefix + n) for n, v in nested.items()}})
 
 
@@ -86,7 +90,9 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         value = _parse(value, origin, name)
     try:
         if origin is tuple:
-            wanted = [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
+            wanted = (
+                [arguments[0]] * len(value) if len(arguments) == 2 and arguments[1] is Ellipsis else list(arguments)
+            )
             if len(value) != len(wanted):
                 raise InputError(f"option {name} = {value}: need {len(wanted)} values, separated by commas")
             return tuple(_convert(v, a, name) for v, a in zip(value, wanted, strict=True))

@@ -43,8 +43,10 @@ class ParticleRunOptions:
     views_per_particle: int = 2
 
     def __post_init__(self) -> None:
-        require(1 <= self.views_per_particle <= PAIR_FRAMES and PAIR_FRAMES % self.views_per_particle == 0,
-                f"views_per_particle = {self.views_per_particle}: must divide {PAIR_FRAMES}")
+        require(
+            1 <= self.views_per_particle <= PAIR_FRAMES and PAIR_FRAMES % self.views_per_particle == 0,
+            f"views_per_particle = {self.views_per_particle}: must divide {PAIR_FRAMES}",
+        )
         require(self.rung in ("auto", *RUNGS), f"rung = {self.rung!r}: must be auto or one of {', '.join(RUNGS)}")
         require(0 <= self.vary <= 100_000, f"vary = {self.vary}: must lie in 0..100000 far fields")
 
@@ -74,7 +76,9 @@ class ParticleRun(Recipe):
     def recording(self) -> Recording:
         """See `Recipe`."""
         config = self.options.detector
-        return Recording(self.geometry.shape_px, config.dtype, config.unit, "run", self.geometry, self.detector.pixels.cxi)
+        return Recording(
+            self.geometry.shape_px, config.dtype, config.unit, "run", self.geometry, self.detector.pixels.cxi
+        )
 
     def scenes(self, number: int) -> list[Scene]:
         """The scenes of a block. Which frames of it show the same particles is drawn, so that views are not neighbours."""

@@ -57,8 +57,9 @@ def truth_of(scenes: list[Scene], photons: NDArray[np.int64], expected: NDArray[
         "hit": np.array([bool(s.particles) for s in scenes]),
         "photons": photons,
         "expected_photons": expected,
-        "impact_um": np.array([np.nan if s.shot is None or s.shot.expected_photons is not None else s.shot.impact_um
-                               for s in scenes]),
+        "impact_um": np.array(
+            [np.nan if s.shot is None or s.shot.expected_photons is not None else s.shot.impact_um for s in scenes]
+        ),
         "radius_m": np.array([np.nan if p is None else p.radius_m for p in largest]),
         "quaternion_wxyz": np.array([unknown if p is None else p.quaternion_wxyz for p in largest]),
         "pair_id": np.array([s.pair_id for s in scenes], np.int64),

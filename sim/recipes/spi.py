@@ -36,8 +36,16 @@ class SpiOptions(ParticleRunOptions):
     )
     detector: DetectorConfig = field(
         default_factory=lambda: DetectorConfig(
-            panels=(2, 2), gap_px=2, hole_radius_px=3.0, background_photons=0.01, background_spread=0.5, streak_photons=0.4,
-            streak_angle_deg=62.0, pointing_jitter_px=0.4, dead_fraction=1e-3, hot_fraction=3e-4,
+            panels=(2, 2),
+            gap_px=2,
+            hole_radius_px=3.0,
+            background_photons=0.01,
+            background_spread=0.5,
+            streak_photons=0.4,
+            streak_angle_deg=62.0,
+            pointing_jitter_px=0.4,
+            dead_fraction=1e-3,
+            hot_fraction=3e-4,
         )
     )
     fluence: FluenceConfig = field(default_factory=lambda: FluenceConfig("log_uniform", 1e2, 1e6))
@@ -100,17 +108,23 @@ class Spi(ParticleRun):
     def _virus(self, what: np.random.Generator, shot: np.random.Generator) -> Particle:
         """Icosahedral capsid, filling, denser lumps inside: the lumps, as the genome, are the same in all viruses of a run."""
         options = self.options
-        radius_m = options.virus_radius_nm * 1e-9 * float(1 + options.virus_spread * np.clip(what.standard_normal(), -3, 3))
+        radius_m = (
+            options.virus_radius_nm * 1e-9 * float(1 + options.virus_spread * np.clip(what.standard_normal(), -3, 3))
+        )
         index = (self._index(1.0), self._index(0.7), self._index(options.contrast))
         return Particle("virus", _virus_shape(), radius_m, index, random_rotation(shot))
 
     def _radius_m(self, what: np.random.Generator) -> float:
-        return float(np.exp(what.uniform(np.log(self.options.min_radius_nm), np.log(self.options.max_radius_nm)))) * 1e-9
+        return (
+            float(np.exp(what.uniform(np.log(self.options.min_radius_nm), np.log(self.options.max_radius_nm)))) * 1e-9
+        )
 
     def _contaminant(self, what: np.random.Generator, shot: np.random.Generator) -> Particle:
         kind = str(what.choice(CONTAMINANTS))
         shape = library.make(kind, what) if kind != "rod" else library.make(kind, aspect=float(what.uniform(2, 5)))
-        return Particle(kind, shape, self._radius_m(what), (self._index(float(what.uniform(0.8, 2.5))),), random_rotation(shot))
+        return Particle(
+            kind, shape, self._radius_m(what), (self._index(float(what.uniform(0.8, 2.5))),), random_rotation(shot)
+        )
 
     def _drop(self, what: np.random.Generator, shot: np.random.Generator) -> Particle:
         index = (complex(1 - self.options.water_delta, self.options.beta),)

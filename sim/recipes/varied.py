@@ -56,7 +56,9 @@ def field_bank(
     """
     ny, nx = geometry.shape_px
     if geometry.center_px() != ((ny - 1) / 2, (nx - 1) / 2):
-        raise InputError("vary: frames are turned about the beam; it must meet the detector's middle, drop layout.beam_center_px")
+        raise InputError(
+            "vary: frames are turned about the beam; it must meet the detector's middle, drop layout.beam_center_px"
+        )
     side = math.ceil(math.hypot(ny, nx)) + 2
     side += (side - nx) % 2
     wide = replace(geometry, shape_px=(side, side), beam_center_px=((side - 1) / 2, (side - 1) / 2))

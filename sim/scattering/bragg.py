@@ -16,7 +16,9 @@ def bragg_field(density: Tensor, phase_rad: Tensor) -> Tensor:
     reciprocal space both centred. Raises InputError where the shapes differ.
     """
     if density.shape != phase_rad.shape or density.ndim != 4:
-        raise InputError(f"Bragg: density {tuple(density.shape)} and phase {tuple(phase_rad.shape)} must both be (B, nz, ny, nx)")
+        raise InputError(
+            f"Bragg: density {tuple(density.shape)} and phase {tuple(phase_rad.shape)} must both be (B, nz, ny, nx)"
+        )
     axes = (1, 2, 3)
     crystal = density * torch.exp(1j * phase_rad)
     return torch.fft.fftshift(torch.fft.fftn(torch.fft.ifftshift(crystal, axes), dim=axes), axes)

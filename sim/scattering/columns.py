@@ -36,7 +36,9 @@ def parts_of(bodies: Bodies, wavenumber_inv_m: float, dtype: torch.dtype) -> Par
     norm = quadrics[:, :3, :3].flatten(1).norm(dim=1)
     quadrics = quadrics / torch.where(bodies.has_quadric, norm, torch.ones_like(norm))[:, None, None]
     offsets = (bodies.offsets_m * wavenumber_inv_m).clamp(-FAR, FAR)
-    return Parts(bodies.normals.to(dtype), offsets.to(dtype), quadrics.to(dtype), bodies.grow.to(dtype), bodies.has_quadric)
+    return Parts(
+        bodies.normals.to(dtype), offsets.to(dtype), quadrics.to(dtype), bodies.grow.to(dtype), bodies.has_quadric
+    )
 
 
 def intervals(parts: Parts, x: Tensor, y: Tensor, pitch: float, height: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -53,7 +53,9 @@ class FarFieldSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.slice_wavelengths <= 1:
-            raise InputError(f"slice distance {self.slice_wavelengths} wavelengths: must be within (0, 1], beyond it diverges")
+            raise InputError(
+                f"slice distance {self.slice_wavelengths} wavelengths: must be within (0, 1], beyond it diverges"
+            )
         if not 0 < self.pixel_wavelengths <= 0.5:
             raise InputError(f"pixel {self.pixel_wavelengths} wavelengths: must be within (0, 0.5] or waves alias")
         if self.width_radii < 2.2 or min(self.columns, self.chunk, self.buckets_per_octave) < 1 or self.contrast <= 0:
@@ -127,9 +129,7 @@ def _check_sizes(radius_m: Tensor, geometry: Geometry) -> None:
         )
 
 
-def _buckets(
-    bodies: Bodies, k: float, view: View, rung: str, settings: FarFieldSettings
-) -> list[tuple[Plan, Tensor]]:
+def _buckets(bodies: Bodies, k: float, view: View, rung: str, settings: FarFieldSettings) -> list[tuple[Plan, Tensor]]:
     """Particles by grid: (plan, indices of particles).
 
     Radius and contrast of a grid are rounded up to steps, so that a particle's grid does not depend on its company.
@@ -188,7 +188,9 @@ def _field(bodies: Bodies, plan: Plan, geometry: Geometry, k: float, dtype: torc
     box, device = plan.box, bodies.frame.device
     tables = _tables(plan, dtype, device)
     if plan.rung == "projection":
-        return _to_pixels(projected_spectrum(exit_wave(bodies, box, k, dtype.to_real()).to(dtype), tables), box, geometry)
+        return _to_pixels(
+            projected_spectrum(exit_wave(bodies, box, k, dtype.to_real()).to(dtype), tables), box, geometry
+        )
     index = bodies.index
     if not index.requires_grad and bool((index == index[:1]).all()):
         index = index[:1]  # particles of one material share its response

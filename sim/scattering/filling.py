@@ -37,9 +37,7 @@ def _visible(covers: list[Tensor]) -> list[Tensor]:
     return [cover - above for cover, above in pairwise(covers)] + covers[-1:]
 
 
-def _cut(
-    bodies: Bodies, box: Box, k: float, dtype: torch.dtype
-) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
+def _cut(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> tuple[Tensor, list[tuple[Tensor, Tensor, Tensor]]]:
     """Pixels (K,) that bodies in ``box`` can meet and, per layer, intervals (M, S, columns^2, K) of it and those above."""
     x, y = box.pixel_positions(bodies.frame.device)
     near = torch.nonzero(torch.hypot(x, y) < box.radius + box.pixel)[:, 0]

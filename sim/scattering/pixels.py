@@ -25,7 +25,9 @@ def detector_geometry(
     Raises InputError where the angle is not within (0, 90) degrees.
     """
     if not 0 < edge_two_theta_rad < math.pi / 2:
-        raise InputError(f"detector edge at {math.degrees(edge_two_theta_rad):.4g} degrees: a flat detector spans 0 to 90")
+        raise InputError(
+            f"detector edge at {math.degrees(edge_two_theta_rad):.4g} degrees: a flat detector spans 0 to 90"
+        )
     distance = min(shape_px) / 2 * pixel_size_m / math.tan(edge_two_theta_rad)
     center = beam_center_px or ((shape_px[0] - 1) / 2, (shape_px[1] - 1) / 2)
     return Geometry(shape_px, pixel_size_m, distance, wavelength_m, center, beam_center_source="option")

@@ -40,7 +40,9 @@ class Sampler:
         real = torch.stack([spectrum.real, spectrum.imag])
         grid = (self.rows @ (real @ self.columns)).flatten(2).permute(2, 1, 0).flatten(1).contiguous()
         pixels = _SparseProduct.apply(grid, self.weights, self.weights_back)
-        return torch.view_as_complex(pixels.unflatten(1, (-1, 2)).transpose(0, 1).contiguous()).unflatten(1, self.shape_px)
+        return torch.view_as_complex(pixels.unflatten(1, (-1, 2)).transpose(0, 1).contiguous()).unflatten(
+            1, self.shape_px
+        )
 
 
 class _SparseProduct(torch.autograd.Function):

@@ -26,7 +26,9 @@ def pca_embedding(store: FrameStore, n_dims: int = 50) -> Embedding:
         return Embedding("pca", store.frame_ids, np.empty((0, n_dims), np.float32))
     axes = _leading_axes(covariance, min(n_dims, len(covariance)))
     scores = [(pixels - mean) @ axes for pixels in _pixels(store)]
-    return Embedding("pca", store.frame_ids, np.concatenate(scores).astype(np.float32), {"model": "pca", "n_dims": n_dims})
+    return Embedding(
+        "pca", store.frame_ids, np.concatenate(scores).astype(np.float32), {"model": "pca", "n_dims": n_dims}
+    )
 
 
 def _pixels(store: FrameStore):

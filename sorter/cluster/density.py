@@ -48,10 +48,14 @@ def density_clusters(points: NDArray, min_cluster_size: int, min_samples: int, s
     tree = np.array(model.condensed_tree_.to_numpy(), copy=True)
     tree["lambda_val"] = np.nan_to_num(tree["lambda_val"], posinf=np.finfo(np.float64).max)
     persistence = np.nan_to_num(np.asarray(model.cluster_persistence_, np.float64), nan=1.0)[order]
-    return DensityResult(labels, np.where(labels < 0, 0, strength).astype(np.float32), tree.astype(TREE_DTYPE), persistence)
+    return DensityResult(
+        labels, np.where(labels < 0, 0, strength).astype(np.float32), tree.astype(TREE_DTYPE), persistence
+    )
 
 
-def stable_clusters(points: NDArray, sizes: list[int], min_samples: int, selection: str) -> tuple[DensityResult, list[dict]]:
+def stable_clusters(
+    points: NDArray, sizes: list[int], min_samples: int, selection: str
+) -> tuple[DensityResult, list[dict]]:
     """`density_clusters` for several smallest cluster sizes; returns the result on which the others agree most, and the sweep.
 
     HDBSCAN falls off cliffs: a slightly larger size can join a dozen clusters into three. Agreement is the mean adjusted Rand
@@ -114,7 +118,9 @@ def _valley_depth(points: NDArray, in_a: NDArray, in_b: NDArray) -> float:
     low, high = sorted((np.median(along[in_a]), np.median(along[in_b])))
     if high <= low:
         return 0.0
-    width = 0.9 * min(along.std(), np.subtract(*np.percentile(along, [75, 25])) / 1.34) * len(along) ** -0.2  # Silverman
+    width = (
+        0.9 * min(along.std(), np.subtract(*np.percentile(along, [75, 25])) / 1.34) * len(along) ** -0.2
+    )  # Silverman
     width = max(width, 1e-3 * (high - low))
     grid = np.linspace(low, high, 65)
     edges = np.linspace(along.min(), along.max(), 2049)
@@ -152,4 +158,6 @@ def whole_population(points: NDArray, min_samples: int) -> DensityResult:
     typical = np.median(core)
     strength = np.ones(len(points)) if typical == 0 else np.minimum(1, typical / np.maximum(core, 1e-300))
     labels = np.where(lone_points(points, min_samples), NOISE, 0).astype(np.int32)
-    return DensityResult(labels, np.where(labels < 0, 0, strength).astype(np.float32), np.empty(0, TREE_DTYPE), np.ones(1))
+    return DensityResult(
+        labels, np.where(labels < 0, 0, strength).astype(np.float32), np.empty(0, TREE_DTYPE), np.ones(1)
+    )

@@ -38,7 +38,9 @@ def linear_probe(known: NDArray, classes: NDArray, other: NDArray) -> NDArray:
     return LogisticRegression(max_iter=300, tol=1e-3).fit(known / scale, classes).predict(other / scale)
 
 
-def few_label_accuracy(vectors: NDArray, classes: NDArray, classify: Classifier, seed: int = 0) -> dict[str, float | None]:
+def few_label_accuracy(
+    vectors: NDArray, classes: NDArray, classify: Classifier, seed: int = 0
+) -> dict[str, float | None]:
     """Balanced accuracy after 1, 5 and 20 labelled frames per class: {"1": .., "5": .., "20": ..}.
 
     Mean over 10 draws of the labelled frames; accuracy on all frames that were not drawn. Only classes with a frame to spare

@@ -188,5 +188,7 @@ def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -
     noise = np.full(n, NOISE, np.int32)
     name = "none" if config.embedding == "auto" else config.embedding
     meta = {"embedding": None, "config": config_to_dict(config), "n_hits": n, "sizes": [], "warning": warning}
-    clustering = Clustering(config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta)
+    clustering = Clustering(
+        config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta
+    )
     return clustering, Layout(name, ids, np.zeros((n, 2), np.float32), {"method": "none"})

@@ -87,7 +87,9 @@ def umap(vectors: NDArray, n_dims: int, n_neighbors: int, min_dist: float, seed:
         random_state=int(rng.integers(2**31)), init="spectral" if len(fitted) > 10 * n_dims else "random", n_jobs=1,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # spectral initialisation of a graph in pieces falls back to random, as it should
+        warnings.simplefilter(
+            "ignore"
+        )  # spectral initialisation of a graph in pieces falls back to random, as it should
         placed = model.fit_transform(np.asarray(vectors[fitted], np.float32))
     if len(fitted) == n:
         return placed.astype(np.float32)

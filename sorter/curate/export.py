@@ -176,5 +176,7 @@ def checked_target(path: Path) -> Path:
     if path.suffix.lower() not in known:
         raise InputError(f"{path}: cannot tell the format; end the name with {', '.join(known)}")
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist'}; give a file in a folder")
+        raise InputError(
+            f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist'}; give a file in a folder"
+        )
     return path

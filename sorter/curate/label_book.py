@@ -147,7 +147,9 @@ class LabelBook:
                         raise InputError(f"{self.path}: event {event.revision} differs from the one to restore")
                     continue
                 if event.revision != state.revision + 1:
-                    raise InputError(f"{self.path}: event {state.revision + 1} is missing before event {event.revision}")
+                    raise InputError(
+                        f"{self.path}: event {state.revision + 1} is missing before event {event.revision}"
+                    )
                 state.apply(event)
                 self._append(connection, event)
                 new += 1
@@ -203,7 +205,9 @@ class LabelBook:
     def _event(self, row: tuple) -> LabelEvent:
         revision, kind, label, n_frames, blob, author, at, reason, target = row
         if len(blob) != 8 * n_frames:
-            raise WorkFolderError(f"{self.path}: damaged (event {revision} lost frames); bring back a copy of this file")
+            raise WorkFolderError(
+                f"{self.path}: damaged (event {revision} lost frames); bring back a copy of this file"
+            )
         frames = np.frombuffer(blob, "<u8").astype(np.uint64)
         return LabelEvent(revision, kind, label, frames, author, at, reason, target)
 
@@ -248,8 +252,12 @@ class LabelBook:
             uri += "&immutable=1"  # SQLite cannot make its shared-memory file in a read-only folder
             journal = self.path.with_name(self.path.name + "-wal")
             if journal.exists() and journal.stat().st_size:
-                raise WorkFolderError(f"{self.path}: has unfinished writes and the folder is read-only; copy the folder")
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+                raise WorkFolderError(
+                    f"{self.path}: has unfinished writes and the folder is read-only; copy the folder"
+                )
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+        )
         try:
             self._check(connection)
         except BaseException:
@@ -261,7 +269,9 @@ class LabelBook:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION_ID:
-            raise WorkFolderError(f"{self.path}: not a label book (empty or another program's file); bring back a copy of it")
+            raise WorkFolderError(
+                f"{self.path}: not a label book (empty or another program's file); bring back a copy of it"
+            )
         if version > SCHEMA_VERSION:
             raise WorkFolderError(
                 f"{self.path}: written by a newer shotsort (schema {version}, this one reads {SCHEMA_VERSION}); update shotsort"

@@ -23,7 +23,12 @@ _BLOCK = 10_000
 
 
 def write_table(
-    file: TextIO, store: ZarrFrameStore, hits: Hits, clustering: Clustering | None, layout: Layout | None, book: LabelBook
+    file: TextIO,
+    store: ZarrFrameStore,
+    hits: Hits,
+    clustering: Clustering | None,
+    layout: Layout | None,
+    book: LabelBook,
 ) -> int:
     """Write the table of a run as CSV, rows in order of (source_file, source_index); returns how many rows it has.
 
@@ -54,9 +59,19 @@ def _rows(
     paths = [source.path for source in store.info.sources]
     in_hits = rows_of(hits.frame_id, ids)
     is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
-    in_clusters = np.full(len(ids), -1) if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
+    in_clusters = (
+        np.full(len(ids), -1) if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
+    )
     in_layout = np.full(len(ids), -1) if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
-    columns = (store.source_file[rows], store.source_index[rows], book.labels_of(ids), in_hits, is_hit, in_clusters, in_layout)
+    columns = (
+        store.source_file[rows],
+        store.source_index[rows],
+        book.labels_of(ids),
+        in_hits,
+        is_hit,
+        in_clusters,
+        in_layout,
+    )
     for frame_id, file, index, labels, h, hit, c, xy in zip(ids, *columns):
         cluster = strength = assigned = x = y = ""
         if clustering is not None and c >= 0:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sorter.classic.pca import pca_embedding
 from sorter.core.config import config_to_dict, require
 from sorter.core.embedding import Embedding
 from sorter.embed.encode import Encoder, encode, features_encoder, model_encoder
@@ -26,15 +27,18 @@ __all__ = ["EmbedConfig", "bench_embedding", "embed"]
 
 log = logging.getLogger(__name__)
 
-_FEATURES = "features"
+_FEATURES, _PCA = "features", "pca"
+#: What can be embedded without training a network.
+UNTRAINED = (_FEATURES, _PCA)
 
 
 @dataclass(frozen=True)
 class EmbedConfig:
     """Settings of `shotsort embed`.
 
-    model: name of a trained model of the work folder ("contrastive", "factorvae"), "features" for hand-made features, or
-    several joined by "+", each of which is stored under its own name. batch: frames at a time. n_radii, n_angles: polar
+    model: name of a trained model of the work folder ("contrastive", "factorvae"), "features" for hand-made features, "pca" for
+    the principal components of the frames as they are (the baseline), or several joined by "+", each of which is stored under
+    its own name. batch: frames at a time. n_radii, n_angles: polar
     grid of the features. device: "auto", "cpu" or "cuda".
     """
 
@@ -63,7 +67,7 @@ def embed(work: str | Path | WorkFolder, config: EmbedConfig | None = None, forc
 def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) -> Embedding:
     store, ids = work.frames(), work.read_hits().hit_ids
     inputs = frames_inputs(store, ids)
-    if name != _FEATURES:
+    if name not in UNTRAINED:
         weights = work.model_path(name) / "weights.safetensors"
         inputs["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
     values = {**config_to_dict(config), "model": name}
@@ -71,16 +75,20 @@ def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) ->
         log.info("embed %s: up to date", name)
         return work.read_embedding(name)
     selected = store.select(ids)
-    polar, encoder, meta = _encoder(work, name, selected, config)
     with work.stage("embed", values, None, inputs) as record:
         started = time.perf_counter()
-        frame_id, vectors = encode(selected, polar, encoder, config.batch, resolve_device(config.device), name)
+        embedding = pca_embedding(selected) if name == _PCA else _encoded(work, name, selected, config)
         seconds = time.perf_counter() - started
-        embedding = Embedding(name, frame_id, vectors, {"model": name, **meta})
         work.write_embedding(embedding)
         record.outputs["embedding"] = name
         record.metrics.update({"embed/frames": len(ids), "embed/frames_per_s": round(len(ids) / seconds, 1)})
     return embedding
+
+
+def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig) -> Embedding:
+    polar, encoder, meta = _encoder(work, name, store, config)
+    frame_id, vectors = encode(store, polar, encoder, config.batch, resolve_device(config.device), name)
+    return Embedding(name, frame_id, vectors, {"model": name, **meta})
 
 
 def resolve_device(device: str) -> str:
@@ -121,7 +129,9 @@ def bench_embedding(
     """
     config = config or EmbedConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
-    require(config.model != _FEATURES and "+" not in config.model, f"--bench --model {config.model}: name one network")
+    require(
+        config.model not in UNTRAINED and "+" not in config.model, f"--bench --model {config.model}: name one network"
+    )
     store = work.frames()
     device = resolve_device(config.device)
     model = load_model(work.model_path(config.model)).to(device)

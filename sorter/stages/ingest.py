@@ -207,11 +207,12 @@ def _finish(folder: WorkFolder, writer: FrameWriter, conditioner: Conditioner, c
     """Mask, statistics and beam centre, then the mark that the store is complete."""
     writer.commit()
     writer.write_arrays(conditioner.mask_arrays())
-    for line in conditioner.warnings():
+    warnings = conditioner.warnings()
+    for line in warnings:
         log.warning("%s", line)
     store = folder.frames()
     _update_statistics(folder, store)
-    notes: dict[str, Any] = {"config": _plain(config)}
+    notes: dict[str, Any] = {"config": _plain(config), "warnings": warnings}
     geometry = conditioner.geometry
     if geometry.beam_center_px is None:
         geometry, notes["center"] = _with_center(geometry, store)

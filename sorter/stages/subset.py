@@ -64,7 +64,9 @@ def subset(work: str | Path | WorkFolder, name: str, config: SubsetConfig) -> Su
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     chosen = choose_frames(work, config)
     named = Subset(name, chosen.frame_id, chosen.rule, chosen.label_book_revision, chosen.meta)
-    with work.stage("subset", config_to_dict(config), None, {"label_book_revision": named.label_book_revision}) as record:
+    with work.stage(
+        "subset", config_to_dict(config), None, {"label_book_revision": named.label_book_revision}
+    ) as record:
         work.write_subset(named)
         record.outputs.update(subset=name, sha256=named.sha256)
         record.metrics["subset/frames"] = len(named.frame_id)

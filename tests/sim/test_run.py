@@ -29,7 +29,11 @@ def test_file_has_the_paths_of_cxi_and_the_truth(written):
     recipe = make_recipe("clusters", FAST, 5)
     with h5py.File(written) as file:
         data = file["entry_1/data_1/data"]
-        assert data.shape == (300, 32, 32) and data.dtype == np.uint16 and data.attrs["axes"] == "experiment_identifier:y:x"
+        assert (
+            data.shape == (300, 32, 32)
+            and data.dtype == np.uint16
+            and data.attrs["axes"] == "experiment_identifier:y:x"
+        )
         detector = file["entry_1/instrument_1/detector_1"]
         assert data == detector["data"]
         assert file["entry_1"].attrs["kind"] == "run"
@@ -173,7 +177,9 @@ def test_dataset_shares_blocks_between_workers(monkeypatch):
 
     seen = []
     for worker in range(2):
-        monkeypatch.setattr("sim.dataset.get_worker_info", lambda worker=worker: SimpleNamespace(id=worker, num_workers=2))
+        monkeypatch.setattr(
+            "sim.dataset.get_worker_info", lambda worker=worker: SimpleNamespace(id=worker, num_workers=2)
+        )
         seen += [int(b["index"][0]) for b in SimulatedFrames("clusters", 5, FAST, n_frames=700)]
     assert sorted(seen) == [0, 256, 512]
 
@@ -192,5 +198,7 @@ def test_tone_is_logarithmic_and_marks_bad_pixels():
     bad = np.zeros((4, 4), bool)
     bad[0, 0] = True
     shown = tone(np.array(np.arange(16).reshape(4, 4), np.uint16), bad)
-    assert np.isnan(shown[0, 0]) and shown[3, 3] == pytest.approx(1, abs=0.01) and (np.diff(shown.ravel()[1:]) >= 0).all()
+    assert (
+        np.isnan(shown[0, 0]) and shown[3, 3] == pytest.approx(1, abs=0.01) and (np.diff(shown.ravel()[1:]) >= 0).all()
+    )
     assert np.isfinite(tone(np.zeros((4, 4)))).all()

@@ -106,15 +106,25 @@ def test_a_frame_depends_on_its_own_stream_only():
 def test_gaps_beam_stop_and_defects_are_flagged_with_their_cxi_bits():
     gap = gap_pixels((48, 48), (2, 2), 4)
     assert gap[22:26].all() and gap[:, 22:26].all() and not gap[:22, :22].any()
-    config = DetectorConfig(panels=(2, 1), gap_px=2, beam_stop_radius_px=5, stalk_width_px=3, stalk_angle_deg=90,
-                            hot_fraction=0.05, dead_fraction=0.05, background_photons=1.0)
+    config = DetectorConfig(
+        panels=(2, 1),
+        gap_px=2,
+        beam_stop_radius_px=5,
+        stalk_width_px=3,
+        stalk_angle_deg=90,
+        hot_fraction=0.05,
+        dead_fraction=0.05,
+        background_photons=1.0,
+    )
     pixels = Detector(config, GEOMETRY, seed=3).pixels
     assert (pixels.cxi[23:25] & MISSING).all()
     assert (pixels.cxi[radius_px(GEOMETRY) <= 5] & SHADOWED).all()
     assert pixels.cxi[47, 23] & SHADOWED and not pixels.cxi[0, 23] & SHADOWED  # the stalk points to larger rows
     for bit in (HOT, DEAD):
         assert 0.02 < ((pixels.cxi & bit) > 0).mean() < 0.08
-    frame = Detector(config, GEOMETRY, seed=3).expose(torch.zeros(1, 48, 48), [None], FrameNoise([np.random.default_rng(0)]))
+    frame = Detector(config, GEOMETRY, seed=3).expose(
+        torch.zeros(1, 48, 48), [None], FrameNoise([np.random.default_rng(0)])
+    )
     assert frame.frames[0][pixels.hot].mean() == pytest.approx(31, rel=0.1)
     assert not frame.frames[0][(pixels.cxi & DEAD) > 0].any()
 
@@ -208,7 +218,9 @@ def test_fluence_is_log_uniform_or_that_of_a_gaussian_beam():
     for shot in shots[:50]:
         assert shot.fluence_photons_per_m2 == pytest.approx(1e22 * 2 ** -((2 * shot.impact_um / 4) ** 2))
     shares = np.array([s.fluence_photons_per_m2 for s in shots]) / 1e22
-    assert shares.min() >= 0.01 and np.median(shares) == pytest.approx(0.1, rel=0.15)  # r^2 uniform: the share is log-uniform
+    assert shares.min() >= 0.01 and np.median(shares) == pytest.approx(
+        0.1, rel=0.15
+    )  # r^2 uniform: the share is log-uniform
 
 
 def test_gaussian_beam_photons_follow_the_cross_section():

@@ -18,7 +18,9 @@ from sim.symmetry import (
 from sorter.core.errors import InputError
 
 ORDERS = {"I": 60, "O": 24, "T": 12, "D5": 10, "D2": 4, "C7": 7, "C1": 1}
-POLYHEDRA = [n for n in library.NAMES if library.make(n, np.random.default_rng(0)).symmetry in ("I", "O", "T", "D5", "D6")]
+POLYHEDRA = [
+    n for n in library.NAMES if library.make(n, np.random.default_rng(0)).symmetry in ("I", "O", "T", "D5", "D6")
+]
 
 
 @pytest.fixture

@@ -123,7 +123,9 @@ def test_moving_scaling_and_turning(points):
 
 
 def test_union_and_layers_of_parts(points):
-    two = union(transformed(sphere(), scale=0.6, shift=(0, 0, 0.3)), transformed(sphere(), scale=0.6, shift=(0, 0, -0.3)))
+    two = union(
+        transformed(sphere(), scale=0.6, shift=(0, 0, 0.3)), transformed(sphere(), scale=0.6, shift=(0, 0, -0.3))
+    )
     both = layered(two, transformed(sphere(), scale=0.2))
     assert set(both.contains(points).tolist()) == {-1, 0, 1}
     assert torch.equal(both.contains(points) >= 0, two.contains(points) >= 0)

@@ -85,7 +85,13 @@ def test_strain_breaks_friedel_symmetry():
 
 
 def test_recipe_makes_volumes_with_pairs_and_truth(tmp_path):
-    options = {"crystal.edge_nm": 6, "crystal.voxels": 16, "crystal.voxel_cells": 1, "unstrained_pairs": True, "photons": 1e5}
+    options = {
+        "crystal.edge_nm": 6,
+        "crystal.voxels": 16,
+        "crystal.voxel_cells": 1,
+        "unstrained_pairs": True,
+        "photons": 1e5,
+    }
     path = tmp_path / "crystals.h5"
     simulate("crystals", 10, 3, path, options, workers=1, progress=False)
     with h5py.File(path) as file:

@@ -24,7 +24,9 @@ class Outer:
 
 
 def test_texts_and_values_become_options_and_defaults_of_the_place_stay():
-    made = options_from(Outer, {"inner.sides": "3,4", "inner.on": "false", "count": "7", "limit": "2.5", "shares": "x=1,y=0.5"})
+    made = options_from(
+        Outer, {"inner.sides": "3,4", "inner.on": "false", "count": "7", "limit": "2.5", "shares": "x=1,y=0.5"}
+    )
     assert made == Outer(Inner(5.0, (3, 4), False), 7, 2.5, "a", {"x": 1.0, "y": 0.5})
     assert options_from(Outer, {"inner": {"width": 2}}).inner == Inner(2.0)
     assert options_from(Outer, {"limit": "null"}).limit is None

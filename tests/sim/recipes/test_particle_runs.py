@@ -157,7 +157,10 @@ def test_recipe_draws_all_its_classes(name):
     ("name", "options"),
     [
         ("droplets", {"layout.n_px": 24, "min_radius_nm": 80, "max_radius_nm": 100, "detector.hole_radius_px": 1}),
-        ("spi", {"layout.n_px": 32, "virus_radius_nm": 12, "max_radius_nm": 20, "min_radius_nm": 12, "rung": "projection"}),
+        (
+            "spi",
+            {"layout.n_px": 32, "virus_radius_nm": 12, "max_radius_nm": 20, "min_radius_nm": 12, "rung": "projection"},
+        ),
     ],
 )
 def test_recipe_makes_frames(name, options):
@@ -170,7 +173,9 @@ def test_recipe_makes_frames(name, options):
 def test_tilted_axis_is_tilted():
     rng = np.random.default_rng(0)
     for tilt in (0.0, 0.4, 1.5):
-        axis = rotate(torch.tensor(tilted_axis(tilt, rng), dtype=torch.float64), torch.tensor([0.0, 0, 1], dtype=torch.float64))
+        axis = rotate(
+            torch.tensor(tilted_axis(tilt, rng), dtype=torch.float64), torch.tensor([0.0, 0, 1], dtype=torch.float64)
+        )
         assert float(torch.arccos(axis[2].clamp(-1, 1))) == pytest.approx(tilt, abs=1e-6)
 
 

@@ -8,7 +8,9 @@ from apps.bench import mie
 from sorter.core.geometry import Geometry, two_theta_rad
 
 
-def multislice(filling: np.ndarray, index: complex, points: int, pixel: float, first: float, distance: float) -> np.ndarray:
+def multislice(
+    filling: np.ndarray, index: complex, points: int, pixel: float, first: float, distance: float
+) -> np.ndarray:
     """Spectrum FT(exit wave - 1), (points, points) in FFT order, back at z = 0, of one body; k = 1.
 
     filling (planes, points, points) on the pixels ``(i - (points - 1) / 2) pixel``. The scheme's formulas, written down

@@ -97,7 +97,9 @@ def test_a_frame_does_not_depend_on_its_company(batch):
         some = bodies.select(torch.arange(first, min(first + batch, len(bodies))))
         apart = far_field(some, WIDE)[first : first + batch]
         # Sums of the same numbers in another order: a few units of the last place of the brightest values.
-        assert (apart - together[first : first + batch]).abs().max() < 3e-6 * together[first : first + batch].abs().max()
+        assert (apart - together[first : first + batch]).abs().max() < 3e-6 * together[
+            first : first + batch
+        ].abs().max()
 
 
 def test_particles_of_a_frame_are_summed_coherently():
@@ -116,7 +118,9 @@ def test_particles_of_a_frame_are_summed_coherently():
 
 
 def test_no_particles_at_all():
-    nothing = place([library.make("sphere")], 1e-8, 0.9, frame=[0], n_frames=3).select(torch.zeros(0, dtype=torch.int64))
+    nothing = place([library.make("sphere")], 1e-8, 0.9, frame=[0], n_frames=3).select(
+        torch.zeros(0, dtype=torch.int64)
+    )
     field = far_field(nothing, WIDE)
     assert field.shape == (3, 48, 48)
     assert float(field.abs().max()) == 0
@@ -137,7 +141,10 @@ def test_automatic_rung():
         (lambda: far_field(mixed(1), WIDE, "fast"), "rung 'fast'"),
         (lambda: far_field(mixed(1), Geometry((8, 8))), "geometry"),
         (lambda: far_field(place(library.make("sphere"), 1e-6, 0.9), WIDE), "window"),
-        (lambda: far_field(place(library.make("sphere"), 2e-6, 0.9), detector_geometry((2048, 2048)), "multislice"), "limit"),
+        (
+            lambda: far_field(place(library.make("sphere"), 2e-6, 0.9), detector_geometry((2048, 2048)), "multislice"),
+            "limit",
+        ),
         (lambda: FarFieldSettings(slice_wavelengths=1.3), "diverges"),
         (lambda: FarFieldSettings(pixel_wavelengths=0.7), "alias"),
         (lambda: FarFieldSettings(width_radii=1.5), "width_radii"),

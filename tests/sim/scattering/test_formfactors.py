@@ -72,7 +72,9 @@ def test_shift_theorem(q):
     cube = library.make("cube")
     moved = transformed(cube, shift=(0.1, -0.2, 0.05))
     phase = torch.exp(-1j * (q @ torch.tensor([0.1, -0.2, 0.05]).double()))
-    torch.testing.assert_close(formfactors.polyhedron(q, moved), formfactors.polyhedron(q, cube) * phase, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        formfactors.polyhedron(q, moved), formfactors.polyhedron(q, cube) * phase, atol=1e-6, rtol=0
+    )
 
 
 def test_only_polyhedra_have_the_closed_form(q):

@@ -56,6 +56,8 @@ def test_size_moves_faces_along_the_beam():
     # A cube face-on: with hard-edged columns its width would have no gradient at all.
     size = torch.tensor([[41.37, 41.37, 41.37]], dtype=torch.float64, requires_grad=True)
     body = place(library.make("cube"), size * 1e-9, 0.91 + 0.06j)
-    intensity(far_field(body, GEOMETRY, "multislice", dtype=torch.complex128), GEOMETRY).mul(1e14).log().mean().backward()
+    intensity(far_field(body, GEOMETRY, "multislice", dtype=torch.complex128), GEOMETRY).mul(
+        1e14
+    ).log().mean().backward()
     assert (size.grad.abs() > 1e-3).all()
     assert float(size.grad[0, 0]) == pytest.approx(float(size.grad[0, 1]), rel=1e-6)

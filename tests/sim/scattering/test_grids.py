@@ -63,7 +63,9 @@ def test_sampling_agrees_with_the_direct_sum_at_every_pixel():
     # A wave about the middle of the box, as bodies are.
     q = full_axis()
     places = 0.3 * GRID.width * (torch.rand(2, 5, dtype=torch.float64, generator=generator) - 0.5)
-    spectrum = sum(torch.exp(-1j * (q[:, None] * y + q * x)) for y, x in places.T) * torch.exp(-6 * (q[:, None] ** 2 + q**2))
+    spectrum = sum(torch.exp(-1j * (q[:, None] * y + q * x)) for y, x in places.T) * torch.exp(
+        -6 * (q[:, None] ** 2 + q**2)
+    )
     found = sampler(GRID, geometry, torch.float64, torch.device("cpu"))(spectrum[None])[0]
     qx, qy, _ = (v.reshape(-1) / k for v in pixel_q_inv_m(geometry))
     points = torch.linspace(-0.5, 0.5, 4001).double()[:-1] * GRID.width + GRID.width / 8000

@@ -31,7 +31,9 @@ def frames(bodies, geometry=WIDE, **options):
 
 def small_box():
     points, pixel, planes, radius = 40, 2 * math.pi / 3, 12, 22.0
-    return Box(points * pixel, pixel, 11, math.ceil(CUT_OFF * points / 3), planes, -radius, 2 * radius / (planes - 1), 2)
+    return Box(
+        points * pixel, pixel, 11, math.ceil(CUT_OFF * points / 3), planes, -radius, 2 * radius / (planes - 1), 2
+    )
 
 
 def test_naive_propagation_with_whole_ffts_gives_the_same_wave():
@@ -61,7 +63,9 @@ def test_naive_propagation_with_whole_ffts_gives_the_same_wave():
 )
 def test_sphere_against_mie(radius_m, index, wide, narrow):
     geometry = detector_geometry((128, 128), WAVELENGTH, math.radians(45))
-    found = frames(place(library.make("sphere"), radius_m, index), geometry)[0].double() * polarisation(geometry, "none")
+    found = frames(place(library.make("sphere"), radius_m, index), geometry)[0].double() * polarisation(
+        geometry, "none"
+    )
     truth = naive.mie_cross_section(geometry, index, radius_m)
     assert naive.radial_error_dex(found.numpy(), truth, geometry, 45) < wide
     assert naive.radial_error_dex(found.numpy(), truth, geometry, 30) < narrow
@@ -174,7 +178,9 @@ def test_convergence_with_finer_grids():
     q = random_quaternions(3, np.random.default_rng(10))
     bodies = place(library.make("icosahedron"), 60e-9, SILVER, quaternion=q)
     fine = frames(bodies, settings=FarFieldSettings(4.5, 1 / 4.5, 0.35, columns=4))
-    usual, coarse = (frames(bodies, settings=s) for s in (FarFieldSettings(), FarFieldSettings(3.2, 0.5, 0.9, columns=1)))
+    usual, coarse = (
+        frames(bodies, settings=s) for s in (FarFieldSettings(), FarFieldSettings(3.2, 0.5, 0.9, columns=1))
+    )
     # The outer third of the detector, where the edges of the columns would show first.
     outer = torch.hypot(*torch.meshgrid(*[torch.arange(64) - 31.5] * 2, indexing="ij")) > 21
     assert dex(usual[:, outer], fine[:, outer]) < 0.08

@@ -45,7 +45,9 @@ def test_polarisation_is_the_mean_of_both_directions_for_unpolarised_light():
     torch.testing.assert_close(mean, (1 + cos_two_theta(geometry) ** 2) / 2)
     # Along x the light's own direction, nothing is scattered sideways.
     row = polarisation(detector_geometry((17, 17), edge_two_theta_rad=1.2), "x")[8]
-    assert float(row[0]) == pytest.approx(math.cos(two_theta_rad(detector_geometry((17, 17), edge_two_theta_rad=1.2))[8, 0]) ** 2)
+    assert float(row[0]) == pytest.approx(
+        math.cos(two_theta_rad(detector_geometry((17, 17), edge_two_theta_rad=1.2))[8, 0]) ** 2
+    )
 
 
 @pytest.mark.parametrize("call", [

@@ -43,7 +43,9 @@ def test_macro_f1_and_balanced_accuracy(pair):
     a, b = (np.array(v).astype(str) for v in pair)
     expected = metrics.f1_score(a, b, labels=np.unique(a), average="macro", zero_division=0)
     assert agree.macro_f1(a, b) == pytest.approx(expected)
-    assert agree.balanced_accuracy(a, b) == pytest.approx(metrics.recall_score(a, b, labels=np.unique(a), average="macro"))
+    assert agree.balanced_accuracy(a, b) == pytest.approx(
+        metrics.recall_score(a, b, labels=np.unique(a), average="macro")
+    )
 
 
 def test_figures_without_frames():

@@ -27,7 +27,12 @@ def sorted_run():
     rows = (ids - 100).astype(int)
     labels, assigned = (v[rows].astype(np.int32) for v in (GROUP, ASSIGNED))
     clustering = Clustering("density", ids, labels, np.ones(len(ids), np.float32), assigned, IDS[:2])
-    return Truth(IDS, CLASSES, IS_HIT, PHOTONS), hits, clustering, Embedding("e", ids, np.eye(10, 3, dtype=np.float32)[rows])
+    return (
+        Truth(IDS, CLASSES, IS_HIT, PHOTONS),
+        hits,
+        clustering,
+        Embedding("e", ids, np.eye(10, 3, dtype=np.float32)[rows]),
+    )
 
 
 def test_figures_by_hand():

@@ -192,7 +192,9 @@ def test_density_needs_two_clusters_worth_of_points():
     assert (density_clusters(np.random.default_rng(0).normal(size=(19, 2)), 10, 5).labels == -1).all()
 
 
-@pytest.mark.parametrize("wrong", [{"pca_dims": -1}, {"min_cluster_size": 1}, {"selection": "x"}, {"bright_share": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"pca_dims": -1}, {"min_cluster_size": 1}, {"selection": "x"}, {"bright_share": 0.0}]
+)
 def test_config_is_checked(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         ClusterConfig(**wrong)
