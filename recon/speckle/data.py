@@ -23,7 +23,8 @@ PAPER_POLYDISPERSITY = 1 / 3
 class PatternConfig:
     """fewest .. most disks, in turn; side_px of the quadrant; polydispersity: sigma over mean of the radii, or null for the
     training mixture (1 of 4 patterns equal disks, 2 of 4 the paper's 1/3, 1 of 4 uniform in 0..0.6); photons outside the blocked
-    corner (null: no noise), most_photons: then log-uniform from photons to this; coherence_length in units of the box (null: full)."""
+    corner (null: no noise), most_photons: then log-uniform from photons to this; coherence_length in units of the
+    box (null: full)."""
 
     fewest: int = 2
     most: int = 20
