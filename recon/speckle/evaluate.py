@@ -236,29 +236,29 @@ def occlusion(
 ) -> NDArray[np.float64]:
     """What the network looks at: (tiles, tiles) mean loss of log probability of the true class when a tile in k is covered.
 
-    A covered tile takes the mean of the pattern over the rest of its rings, so that it looks like nothing in particular.
+    A covered tile takes the mean of its rings, so that it keeps its form and loses its speckle; the blocked corner stays.
     """
     patterns, labels = config.patterns(seed, "occlusion", range(n))
-    side = predictor.model.smallest_px if hasattr(predictor.model, "split") else config.side_px
-    edges = np.linspace(0, side, tiles + 1).astype(int)
+    edges = np.linspace(0, min(config.side_px, predictor.smallest_px), tiles + 1).astype(int)
     before = predictor.logits(patterns).log_softmax(1)[torch.arange(n), labels]
-    k = np.arange(config.side_px)
-    ring = torch.from_numpy(np.hypot(k[:, None], k[None, :]).astype(int))
+    smooth = _ring_means(patterns, config.blocked_px)
     lost = np.zeros((tiles, tiles))
     for i in range(tiles):
         for j in range(tiles):
-            covered = torch.zeros(ring.shape, dtype=torch.bool)
-            covered[edges[i] : edges[i + 1], edges[j] : edges[j + 1]] = True
-            after = predictor.logits(_fill(patterns, covered, ring)).log_softmax(1)[torch.arange(n), labels]
+            covered = patterns.clone()
+            tile = (slice(None), slice(edges[i], edges[i + 1]), slice(edges[j], edges[j + 1]))
+            covered[tile] = smooth[tile]
+            after = predictor.logits(covered).log_softmax(1)[torch.arange(n), labels]
             lost[i, j] = float((before - after).mean())
     return lost
 
 
-def _fill(patterns: Tensor, covered: Tensor, ring: Tensor) -> Tensor:
-    rest = (~covered).flatten().float()
-    flat = patterns.flatten(1)
-    rings = int(ring.max()) + 1
-    sums = torch.zeros(len(flat), rings).index_add_(1, ring.flatten(), flat * rest)
-    counts = torch.zeros(rings).index_add_(0, ring.flatten(), rest)
-    mean = sums / counts.clamp(min=1)
-    return torch.where(covered.flatten(), mean[:, ring.flatten()], flat).view_as(patterns)
+def _ring_means(patterns: Tensor, blocked: int) -> Tensor:
+    """Patterns (B, n, n) with each pixel replaced by the mean of its ring of one pixel; the blocked corner as it was."""
+    n = torch.arange(patterns.shape[-1])
+    opened = ((n[:, None] >= blocked) | (n[None, :] >= blocked)).float()
+    ring = torch.hypot(n[:, None].float(), n[None, :].float()).long().flatten()
+    sums = torch.zeros(len(patterns), int(ring.max()) + 1).index_add_(1, ring, (patterns * opened).flatten(1))
+    counts = torch.zeros(int(ring.max()) + 1).index_add_(0, ring, opened.flatten())
+    means = (sums / counts.clamp(min=1))[:, ring].view_as(patterns)
+    return torch.where(opened > 0, means, patterns)

@@ -130,6 +130,9 @@ def curves_figure(beyond: dict[str, Any]) -> Figure:
             x, [1 - point["beyond_one"] for point in beyond[name]], "s--", color="#92c5de", label="within one disk"
         )
         axes.set(xlabel=label, ylabel="share of patterns", ylim=(0, 1.02), xscale=scale)
+        if scale == "log":
+            axes.set_xticks(x, [f"{v:g}" if v < 1e4 else f"1e{np.log10(v):.0f}" for v in x])
+            axes.minorticks_off()
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize=8)
     return figure

@@ -97,7 +97,8 @@ def intensity(
     """|far field|^2 on the quadrant n_x, n_y = 0 .. n_max: (n_max + 1,) * 2 float32, unit: length^4.
 
     coherence_length: transverse coherence xi of Gaussian-Schell light, degree of coherence exp(-d^2 / (2 xi^2)); the pattern is
-    then blurred by a Gaussian of standard deviation 1 / xi in k, exactly up to the cut of the kernel at 4 of these.
+    then blurred by a Gaussian of standard deviation 1 / xi in k, sampled at the pixels and cut at 4 of these (good for xi
+    below half the box; beyond that the blur is less than half a pixel).
     """
     if coherence_length is None:
         return far_field(disks, n_max, device=device).abs().square()

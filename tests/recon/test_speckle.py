@@ -9,7 +9,7 @@ import torch
 from apps.cli.__main__ import main
 from recon.speckle import classical
 from recon.speckle.data import PatternConfig, SplitPool
-from recon.speckle.evaluate import SpeckleEvaluateConfig, evaluate, with_missing_part
+from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occlusion, with_missing_part
 from recon.speckle.figures import confusion_figure
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
@@ -258,6 +258,18 @@ def test_missing_part_is_dark_and_standardised_again():
     x = with_missing_part(patterns(2)[0], 0.25, 11)
     assert (x[:, :, 28:36] == x.amin((1, 2))[:, None, None]).all()
     assert x.var((1, 2), correction=0) == pytest.approx(np.ones(2), abs=1e-4)
+
+
+def test_occlusion_covers_tiles_without_touching_the_rest(weights):
+    lost = occlusion(Predictor(weights), PatternConfig(**SMALL), 4, tiles=2)
+    assert lost.shape == (2, 2) and np.isfinite(lost).all() and lost.any()
+
+
+def test_curves_have_their_axes(evaluation):
+    found = curves(Predictor(evaluation[0]), 4)
+    assert set(found) == {"polydispersity", "photons", "coherence_length", "missing_share"}
+    for name, points in found.items():
+        assert all(0 <= point["accuracy"] <= 1 and name in point for point in points)
 
 
 @pytest.fixture(scope="module")
