@@ -27,7 +27,7 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         f"polydispersity {spread}, photons {data['photons'] or 'without noise'}; {meta['config']['patterns']} different patterns "
         "at most, drawn as training goes; test patterns come from other random streams.",
         "Training": f"`{_command(meta)}`: {meta['training']['seconds']:.0f} s of steps on the machine that made it{start} "
-        "(drawing the patterns comes on top). All settings are in the metadata of the weights.",
+        "(with the patterns that were still to be drawn). All settings are in the metadata of the weights.",
         "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noisy patterns "
         "unless it was trained with photons; see the curves of `recon speckle evaluate --beyond`.",
     }
