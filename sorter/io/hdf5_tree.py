@@ -22,7 +22,7 @@ _MIN_SIDE_PX = 8
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
     """Sorting key by which ``entry_2`` comes before ``entry_10``."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def open_hdf5(path: str | Path) -> h5py.File:
@@ -166,7 +166,9 @@ def choose_dataset(path: str | Path, tree: FileTree, wanted: str | None) -> Foun
         return found
     candidates = frame_candidates(tree)
     if not candidates:
-        raise InputError(f"{path}: no 3-D dataset of frames; there are: {_listing(tree.datasets)}")
+        raise InputError(
+            f"{path}: no 3-D dataset of frames; there are: {_listing(tree.datasets)}; give a file with a stack (N, ny, nx)"
+        )
     if len(candidates) > 1:
         raise InputError(
             f"{path}: {len(candidates)} datasets could be the frames ({_listing(candidates)}); choose with --dataset"

@@ -36,7 +36,7 @@ class Conditioner:
     """Turns recorded frames into stored ones, and counts in how many frames each recorded pixel was bad.
 
     mask_bits (ny', nx') uint32 CXI flags known beforehand; bad_count (ny', nx') frames in which a pixel was not finite or
-    masked, among the ``n_frames`` seen.
+    masked, among the ``n_frames`` seen. Dead frames, without one good pixel, say nothing of the pixels and do not count there.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Conditioner:
         self.dtype = binned_dtype(_stored_dtype(calibration.dtype(dtype)), factor)
         self.mask_bits = mask_bits
         self.bad_count = np.zeros(geometry.shape_px, np.uint32) if bad_count is None else bad_count
-        self.n_frames = n_frames
+        self.n_frames, self.n_dead_frames = n_frames, 0
         self._summed_without = bad_pixels(mask_bits)
 
     def condition(self, frames: NDArray, bad: NDArray[np.bool_] | None) -> NDArray:
@@ -70,7 +70,9 @@ class Conditioner:
             broken = ~np.isfinite(frames)
             bad = broken if bad is None else bad | broken
         if bad is not None and bad.any():
-            self.bad_count += bad.sum(0, dtype=np.uint32)
+            dead = (bad | static).all((1, 2))
+            self.n_dead_frames += int(dead.sum())
+            self.bad_count += bad[~dead].sum(0, dtype=np.uint32)
             values = np.where(bad, values.dtype.type(0), values)
         if values.dtype.kind == "f":
             values = np.where(np.isfinite(values), values, values.dtype.type(0))
@@ -101,6 +103,8 @@ class Conditioner:
         known, final = bad_pixels(self.mask_bits), bad_pixels(self.final_bits())
         late, rest = int((final & ~known).sum()), int(((self.bad_count > 0) & ~final).sum())
         lines = []
+        if self.n_dead_frames:
+            lines.append(f"{self.n_dead_frames} frames have no good pixel at all: set to 0")
         if late:
             lines.append(f"{late} pixels are NaN, infinite or masked in some frames: masked for the whole run")
         if rest:
@@ -130,6 +134,10 @@ def make_conditioner(surveyed: list[Surveyed], config: IngestConfig, stored: Zar
     dtype = np.result_type(*{s.recording.dtype for s in surveyed})
     unit = stored.unit if stored else _unit(surveyed, config)
     bits = _mask_bits(surveyed, config, shape_px) | np.where(calibration.bad_pixels(), np.uint32(BAD), np.uint32(0))
+    if bad_pixels(bits).all():
+        raise InputError(
+            f"{surveyed[0].recording.path}: its mask takes every pixel; check the mask and its convention (--mask-convention)"
+        )
     geometry = _geometry(surveyed, config)
     conditioner = Conditioner(geometry, unit, factor, dtype, calibration, bits)
     if stored is None:
@@ -171,7 +179,8 @@ def _mask_bits(surveyed: list[Surveyed], config: IngestConfig, shape_px: tuple[i
         extra = read_mask_file(config.mask, config.mask_convention or "cxi")
         if extra.shape != shape_px:
             raise InputError(
-                f"mask {config.mask}: has {extra.shape[0]} x {extra.shape[1]} pixels, frames have {shape_px[0]} x {shape_px[1]}"
+                f"mask {config.mask}: has {extra.shape[0]} x {extra.shape[1]} pixels, frames have {shape_px[0]} x {shape_px[1]};"
+                " give the mask of the frames as recorded"
             )
         bits |= extra
     return bits

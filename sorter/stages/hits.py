@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.config import config_to_dict, require
-from sorter.core.errors import MissingResultError
+from sorter.core.errors import InputError, MissingResultError
 from sorter.core.frames import FrameStore
 from sorter.core.hits import Hits
 from sorter.io.progress import Progress
@@ -45,7 +45,8 @@ def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, f
 
     Called again with the same frames and config it returns what is there, unless ``force``. `Hits.meta` holds the config,
     ``fit`` (threshold, populations, a statement for a person, the blanks' peak) and ``histogram`` (edges, counts) of the score.
-    Raises WorkFolderError before anything was ingested, MissingResultError where an ingest was interrupted.
+    Raises WorkFolderError before anything was ingested, MissingResultError where an ingest was interrupted, InputError where
+    every pixel is masked.
     """
     config = config or HitsConfig()
     folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
@@ -53,6 +54,11 @@ def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, f
     if not store.info.complete:
         raise MissingResultError(
             f"{folder.path}: ingest was interrupted after {len(store)} frames; call it again first"
+        )
+    if store.bad_pixels.all():
+        raise InputError(
+            f"{folder.path}: every pixel is masked, so no frame can be judged; ingest into a new work folder with another"
+            " mask or convention (--mask, --mask-convention)"
         )
     inputs = {"frames": len(store), "mask_sha256": hashlib.sha256(store.bad_pixels.tobytes()).hexdigest()[:16]}
     if not force and "default" in folder.result_names("hits"):

@@ -117,6 +117,23 @@ def test_a_module_that_is_missing_now_and_then_is_not_masked(tmp_path, caplog):
     assert (stored(store)[100, :8] == 0).all()
 
 
+def test_a_dead_frame_does_not_mask_the_detector(tmp_path, caplog):
+    frames = FRAMES.astype(np.float64)
+    frames[4], frames[5, 2, 3] = np.nan, np.inf
+    store = ingest(npy(tmp_path, frames), tmp_path / "work")
+    assert np.argwhere(store.bad_pixels).tolist() == [[2, 3]] and (stored(store)[4] == 0).all()
+    assert "1 frames have no good pixel at all" in caplog.text
+    dead = ingest(npy(tmp_path, np.full((12, 16, 20), np.nan)), tmp_path / "dead")
+    assert not dead.bad_pixels.any() and not find_hits(tmp_path / "dead").is_hit.any()
+
+
+def test_a_mask_that_takes_every_pixel_is_refused(tmp_path):
+    np.save(tmp_path / "mask.npy", np.ones(FRAMES.shape[1:], np.uint8))
+    with pytest.raises(InputError, match="takes every pixel; check the mask and its convention"):
+        ingest(npy(tmp_path, FRAMES), tmp_path / "work", IngestConfig(mask=str(tmp_path / "mask.npy")))
+    assert not (tmp_path / "work").exists()
+
+
 def test_binning_sums_good_pixels(tmp_path):
     store = ingest(cxi(tmp_path, FRAMES), tmp_path / "work", IngestConfig(bin=2))
     clean = FRAMES.astype(np.uint32)
