@@ -17,7 +17,7 @@ class ContrastiveModelConfig:
 
     n_radii: int = 32
     n_angles: int = 64
-    channels: tuple[int, ...] = (32, 64, 128)
+    channels: tuple[int, ...] = (16, 32, 64)
     conv_dim: int = 128
     n_harmonics: int = 16
     hidden: int = 1024

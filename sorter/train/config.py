@@ -8,7 +8,7 @@ from sorter.core.config import require
 
 KINDS = ("contrastive", "factorvae")
 KEEPS = ("orientation", "size")
-DEFAULT_STEPS = {"contrastive": 400, "factorvae": 600}
+DEFAULT_STEPS = {"contrastive": 500, "factorvae": 600}
 DEFAULT_RATE = {"contrastive": 2e-3, "factorvae": 1e-3}
 
 

@@ -53,8 +53,8 @@ class BatchData(lightning.LightningDataModule):
 
 
 def fingerprint(config: TrainConfig, inputs: dict[str, Any]) -> str:
-    """Short hash of everything that decides a training."""
-    text = json.dumps([config_to_dict(config), inputs], sort_keys=True)
+    """Short hash of everything that decides a training, the network's own sizes included."""
+    text = json.dumps([config_to_dict(config), _network(config), inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
