@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.frames import Unit
+from sorter.preprocess.threshold import EMPTY_SCORE, EMPTY_SHARE
 
 TILES_PER_SIDE = 16
 SAMPLE_FRAMES = 8192
@@ -24,7 +25,7 @@ _SCALE_STEPS = 6
 _CLIP_SIGMA = 3.0
 #: Photons per tile and frame that the background may hold unseen: keeps one photon on a dark detector from being a hit.
 _UNSEEN_PHOTONS = 0.04
-_LOWEST_CHI2 = 1e-3
+_LOWEST_CHI2 = 10**EMPTY_SCORE
 _LEAST_SCALE_SIGMA = 1e-3
 
 
@@ -128,9 +129,15 @@ class BackgroundSample:
         self._differences += other._differences
 
     def finish(self) -> Background:
-        """The background; starts from the dimmest frames, then takes those that are closest to the background found."""
+        """The background; starts from the dimmest frames, then takes those that are closest to the background found.
+
+        A few empty frames are left out: they are no background but were dropped on the way.
+        """
         sums = np.concatenate(self._sums)
-        differences = None if self._photons else np.concatenate(self._differences)
+        lit = sums.any(axis=1)
+        used = lit if (~lit).sum() < EMPTY_SHARE * len(lit) else np.ones(len(lit), bool)
+        sums = sums[used]
+        differences = None if self._photons else np.concatenate(self._differences)[used]
         quietest = sums.sum(1)
         for _ in range(_REFINEMENTS):
             dim = quietest <= np.quantile(quietest, _DIM_SHARE)

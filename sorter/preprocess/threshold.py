@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 NOISE_SCORE = 0.7
 #: With fewer frames a run has no background of its own.
 FEWEST_FRAMES = 10
+#: Score of an empty frame. Fewer of them than EMPTY_SHARE were dropped on the way; more are what a dark detector's blanks are.
+EMPTY_SCORE, EMPTY_SHARE = -3.0, 0.2
 _SIGMAS = 5.5
 _MIN_BLANK_SHARE = 0.002
 _BINS = 120
@@ -64,8 +66,14 @@ def find_threshold(score: NDArray[np.floating], total: NDArray[np.floating], bla
     total (N,): sum of each frame; blank_sigma: least width of the blanks' peak (`Background.score_sigma`). The peak is looked for
     where noise lies, and must stand out from what is above it; its width comes from its lower side, which no weak hit reaches;
     what is more than _SIGMAS of these above it is a hit. Without such a peak a valley in the distribution is accepted only if
-    it is deep and parts dim frames from bright ones; otherwise the run has one population, and every frame is a hit.
+    it is deep and parts dim frames from bright ones; otherwise the run has one population, and every frame is a hit. A few
+    empty frames take no part in this, and are no hits.
     """
+    lit = score > EMPTY_SCORE
+    if 0 < (~lit).sum() < EMPTY_SHARE * len(score):
+        fit = find_threshold(score[lit], total[lit], blank_sigma)
+        statement = f"{fit.statement}; {(~lit).sum()} empty frames are none"
+        return replace(fit, threshold=max(fit.threshold, EMPTY_SCORE), statement=statement)
     n = len(score)
     noise = np.asarray(score[score < NOISE_SCORE], np.float64)
     if n < FEWEST_FRAMES:

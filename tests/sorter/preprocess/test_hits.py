@@ -83,6 +83,25 @@ def test_few_hits_among_many_blanks_and_the_other_way_round():
     assert f1(*decide(frames), is_hit) >= 0.99
 
 
+@pytest.mark.parametrize(("n_blank", "n_hit", "n_empty"), [(400, 200, 1), (400, 200, 60), (0, 300, 6), (300, 0, 5)])
+@pytest.mark.parametrize("unit", ["photon", "adu"])
+def test_dropped_frames_are_no_hits_and_move_nothing(n_blank, n_hit, n_empty, unit):
+    frames, is_hit = run(n_blank, n_hit, least=5000)
+    frames = frames + (np.random.default_rng(1).normal(0, 0.3, frames.shape) if unit == "adu" else 0)
+    _, expected = decide(frames, unit)
+    dropped = np.zeros((n_empty, *SHAPE), frames.dtype)
+    score, fit = decide(np.concatenate([frames, dropped]), unit)
+    assert fit.populations == expected.populations and fit.threshold == max(expected.threshold, -3)
+    assert (score > fit.threshold).tolist() == is_hit.tolist() + [False] * n_empty
+    assert f"{n_empty} empty frames" in fit.statement
+
+
+def test_empty_frames_are_the_blanks_of_a_dark_detector():
+    frames, is_hit = run(300, 100)
+    frames[~is_hit] = 0
+    assert f1(*decide(frames), is_hit) == 1.0
+
+
 def test_masked_pixels_never_count():
     frames, _ = run(60, 40)
     bad = np.zeros(SHAPE, bool)
