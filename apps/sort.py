@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 class SortConfig:
     """Settings of the main job; each stage's own settings are in its own config.
 
-    embedding: what is clustered, several joined by "+"; models: what is trained and embedded besides (the FactorVAE says in
-    the report why frames differ). keep: differences that count, see `TrainConfig`. steps: weight updates of each training (0:
-    the model's own default). seed: of everything random.
+    embedding: what is clustered, several joined by "+"; "auto": what sorted best on simulated runs (`shotsort bench sorting`).
+    models: what is trained and embedded besides (the FactorVAE says in the report why frames differ). keep: differences that
+    count, see `TrainConfig`. steps: weight updates of each training (0: the model's own default). seed: of everything random.
     """
 
     ingest: IngestConfig = field(default_factory=IngestConfig)
     hits: HitsConfig = field(default_factory=HitsConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
-    embedding: str = "contrastive+features"
+    embedding: str = "auto"
     models: tuple[str, ...] = ("factorvae",)
     keep: str = ""
     steps: int = 0
@@ -50,9 +50,17 @@ class SortConfig:
         TrainConfig(keep=self.keep, steps=self.steps)
 
     @property
+    def clustered(self) -> list[str]:
+        """The embeddings that are clustered together. Hand-made features forget the orientation, so they are left out where it
+        is kept."""
+        if self.embedding != "auto":
+            return self.embedding.split("+")
+        return ["contrastive"] if "orientation" in self.keep else ["contrastive", "features"]
+
+    @property
     def names(self) -> list[str]:
         """All embeddings that are made, in order."""
-        return list(dict.fromkeys([*self.embedding.split("+"), *self.models]))
+        return list(dict.fromkeys([*self.clustered, *self.models]))
 
 
 def sort(
@@ -71,7 +79,7 @@ def sort(
         for name in config.names:
             if name in UNTRAINED or _train(folder, name, config):
                 embed(folder, EmbedConfig(model=name, device=config.device))
-    made = [name for name in config.embedding.split("+") if name in folder.result_names("embeddings")]
+    made = [name for name in config.clustered if name in folder.result_names("embeddings")]
     chosen = replace(
         config.cluster, embedding="+".join(made) or "auto", seed=child_seed(config.seed, "cluster") % 2**31
     )

@@ -24,7 +24,7 @@ __all__ = ["PREFERRED", "ClusterConfig", "cluster", "find_embedding"]
 log = logging.getLogger(__name__)
 
 #: What "auto" takes: the first of these whose parts are all there.
-PREFERRED = ("contrastive", "factorvae+features", "features", "factorvae", "pca")
+PREFERRED = ("contrastive+features", "contrastive", "features", "factorvae", "pca")
 
 
 def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, force: bool = False) -> Clustering:
