@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import logging
 import time
+
+from apps.cli.output import add_json, print_json, print_text
+
+log = logging.getLogger(__name__)
 
 HELP = "simulate a run of frames with known truth"
 EXAMPLE = """\
@@ -53,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=None, metavar="W", help="processes (default: one per core)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda: where far fields are computed")
     parser.add_argument("--overwrite", action="store_true", help="replace what is at X")
-    parser.add_argument("--json", action="store_true", help="print what was done as one JSON object")
+    add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -65,13 +69,11 @@ def main(args: argparse.Namespace) -> int:
         from sim.contact_sheet import gallery
 
         gallery(tuple(RECIPES), args.gallery, args.seed)
-        return 0
+        return _picture(args, args.gallery, "gallery of all recipes")
     if args.list or args.recipe is None:
-        for name in RECIPES:
-            sys.stdout.write(f"{name:12} {recipe_class(name).SUMMARY}\n")
-        return 0
+        return _list_recipes(args, {name: recipe_class(name).SUMMARY for name in RECIPES})
     if args.options:
-        return _list_options(args.recipe)
+        return _list_options(args)
     options = _options(args.set)
     if args.polydisperse:
         options.setdefault("polydispersity", 1 / 3)
@@ -80,7 +82,7 @@ def main(args: argparse.Namespace) -> int:
     if args.show is not None:
         return _show(args, options)
     if not args.to or args.frames is None:
-        raise InputError("sim: give --frames N and --to FILE (or --show for a contact sheet)")
+        raise InputError("give --frames N and --to FILE (or --show for a contact sheet)")
     from sim.run import simulate
 
     begin = time.monotonic()
@@ -105,9 +107,9 @@ def main(args: argparse.Namespace) -> int:
             "state": state,
             "seconds": round(seconds, 3),
         }
-        sys.stdout.write(json.dumps(result) + "\n")
+        print_json(result)
     else:
-        sys.stderr.write(f"{args.to}: {state}, {args.frames} frames\n")
+        log.info("%s: %s, %d frames", args.to, state, args.frames)
     return 0
 
 
@@ -123,12 +125,23 @@ def _options(settings: list[str]) -> dict[str, object]:
     return options
 
 
-def _list_options(recipe: str) -> int:
+def _list_recipes(args: argparse.Namespace, summaries: dict[str, str]) -> int:
+    if args.json:
+        print_json({"recipes": summaries})
+    else:
+        print_text("\n".join(f"{name:12} {summary}" for name, summary in summaries.items()))
+    return 0
+
+
+def _list_options(args: argparse.Namespace) -> int:
     from sim.recipes import make_recipe
     from sim.recipes.options import flat_options
 
-    for name, value in flat_options(make_recipe(recipe, None, 0).options).items():
-        sys.stdout.write(f"{name} = {json.dumps(value)}\n")
+    options = flat_options(make_recipe(args.recipe, None, 0).options)
+    if args.json:
+        print_json({"recipe": args.recipe, "options": options})
+    else:
+        print_text("\n".join(f"{name} = {json.dumps(value)}" for name, value in options.items()))
     return 0
 
 
@@ -137,5 +150,11 @@ def _show(args: argparse.Namespace, options: dict[str, object]) -> int:
 
     path = args.show or f"{args.recipe}.png"
     contact_sheet(args.recipe, path, args.frames or 48, args.seed, options, device=args.device)
-    sys.stderr.write(f"{path}: contact sheet of {args.recipe}\n")
+    return _picture(args, path, f"contact sheet of {args.recipe}")
+
+
+def _picture(args: argparse.Namespace, path: str, what: str) -> int:
+    log.info("%s: %s", path, what)
+    if args.json:
+        print_json({"picture": path})
     return 0

@@ -48,8 +48,8 @@ def main(args: argparse.Namespace) -> int:
     from sorter.io.workfolder import WorkFolder
 
     ingest_config, hits_config = configs(args)
-    settings = {"embedding": args.embedding} if args.embedding else {}
-    clusters = ClusterConfig(min_cluster_size=args.min_cluster_size) if args.min_cluster_size else ClusterConfig()
+    settings = {} if args.embedding is None else {"embedding": args.embedding}
+    clusters = ClusterConfig(min_cluster_size=args.min_cluster_size)
     config = SortConfig(
         ingest_config,
         hits_config,

@@ -49,13 +49,15 @@ class WorkFolder:
         try:
             marker = json.loads((folder.path / "shotsort.json").read_text())
         except FileNotFoundError:
-            raise WorkFolderError(f"{path}: not a work folder of shotsort (no shotsort.json in it)") from None
-        except (json.JSONDecodeError, OSError) as error:
-            raise WorkFolderError(f"{path}/shotsort.json: cannot be read ({error})") from error
-        if marker.get("schema_version", 0) > SCHEMA_VERSION:
+            raise WorkFolderError(f"{path}: not a work folder (no shotsort.json in it); check the name") from None
+        except (ValueError, OSError) as error:
+            raise WorkFolderError(f"{path}/shotsort.json: cannot be read ({error}); bring back a copy of it") from error
+        version = marker.get("schema_version") if isinstance(marker, dict) else None
+        if not isinstance(version, int):
+            raise WorkFolderError(f"{path}/shotsort.json: holds no schema_version; bring back a copy of it")
+        if version > SCHEMA_VERSION:
             raise WorkFolderError(
-                f"{path}: written by a newer shotsort (schema {marker['schema_version']}, this one reads {SCHEMA_VERSION});"
-                " update shotsort"
+                f"{path}: written by a newer shotsort (schema {version}, this one reads {SCHEMA_VERSION}); update shotsort"
             )
         return folder
 

@@ -28,9 +28,10 @@ def test_a_run_is_written_once(tmp_path, capsys):
     assert main([*call, "--seed", "4", "--overwrite"]) == 0
 
 
-def test_contact_sheet(tmp_path):
+def test_contact_sheet(tmp_path, capsys):
     path = tmp_path / "sheet.png"
-    assert main(["sim", "clusters", "--show", str(path), "--frames", "4", *SETTINGS]) == 0
+    assert main(["sim", "clusters", "--show", str(path), "--frames", "4", "--json", *SETTINGS]) == 0
+    assert json.loads(capsys.readouterr().out) == {"picture": str(path)}
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -40,6 +41,10 @@ def test_recipes_and_options_are_listed(capsys):
     assert all(name in listed for name in ("clusters", "icosahedra", "droplets", "spi", "disks", "crystals"))
     assert main(["sim", "clusters", "--options"]) == 0
     assert "fluence.max_photons = 1000000.0" in capsys.readouterr().out
+    assert main(["sim", "--list", "--json"]) == 0
+    assert "clusters" in json.loads(capsys.readouterr().out)["recipes"]
+    assert main(["sim", "clusters", "--options", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["options"]["fluence.max_photons"] == 1e6
 
 
 @pytest.mark.parametrize(

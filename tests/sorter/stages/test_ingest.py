@@ -208,6 +208,10 @@ def test_places_that_are_no_work_folder(tmp_path):
     (tmp_path / "newer" / "shotsort.json").write_text('{"schema_version": 99}')
     with pytest.raises(WorkFolderError, match="newer shotsort"):
         ingest(path, tmp_path / "newer")
+    for broken in ("{", "[]", '{"schema_version": "1"}'):
+        (tmp_path / "newer" / "shotsort.json").write_text(broken)
+        with pytest.raises(WorkFolderError, match="shotsort.json: .*bring back a copy"):
+            ingest(path, tmp_path / "newer")
 
 
 def test_interrupted_ingest_goes_on(tmp_path, monkeypatch):
