@@ -51,11 +51,11 @@ class SortConfig:
 
     @property
     def clustered(self) -> list[str]:
-        """The embeddings that are clustered together. Hand-made features forget the orientation, so they are left out where it
-        is kept."""
+        """The embeddings that are clustered together. Hand-made features forget the orientation, so where it is kept the
+        FactorVAE's latents take their place."""
         if self.embedding != "auto":
             return self.embedding.split("+")
-        return ["contrastive"] if "orientation" in self.keep else ["contrastive", "features"]
+        return ["contrastive", "factorvae" if "orientation" in self.keep else "features"]
 
     @property
     def names(self) -> list[str]:
