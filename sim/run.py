@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from sim.output import Output, output_for
 from sim.recipes import make_recipe
 from sim.recipes.base import Block, Recipe
 from sorter.core.config import require
 from sorter.core.errors import InputError
+from sorter.io.progress import Progress
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,6 @@ def simulate(
     workers: int | None = None,
     overwrite: bool = False,
     device: str = "cpu",
-    progress: bool = True,
 ) -> str:
     """Simulate ``n_frames`` frames of ``recipe`` into ``to`` (.h5, .cxi or .zarr).
 
@@ -55,24 +54,17 @@ def simulate(
     unit = output.unit_frames
     done = output.done()
     todo = [start for start in range(0, n_frames, unit) if start not in done]
-    bar = tqdm(
-        total=n_frames,
-        initial=sum(min(unit, n_frames - s) for s in done),
-        unit="frame",
-        disable=not progress,
-        desc=f"sim {recipe}",
-    )
     workers = min(workers or (1 if made.device.type == "cuda" else os.cpu_count()) or 1, max(len(todo), 1))
     task = _Task(recipe, options, seed, device, output, unit)
+    n_done = sum(min(unit, n_frames - s) for s in done)
     try:
-        for start in _run(task, todo, workers):
-            bar.update(min(unit, n_frames - start))
+        with Progress(f"sim {recipe}", n_frames, "frames", n_done) as bar:
+            for start in _run(task, todo, workers):
+                bar.update(min(unit, n_frames - start))
     except OSError as error:
         raise InputError(
             f"{to}: cannot write ({error.strerror or error}); what is done is kept, call again to go on"
         ) from error
-    finally:
-        bar.close()
     output.finish()
     return "resumed" if state == "partial" else "written"
 

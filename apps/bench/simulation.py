@@ -121,9 +121,7 @@ def _written(config: SimulationBenchConfig) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        simulate(
-            "clusters", config.frames, config.seed, Path(folder) / "run.h5", workers=config.workers, progress=False
-        )
+        simulate("clusters", config.frames, config.seed, Path(folder) / "run.h5", workers=config.workers)
         return config.frames / (time.perf_counter() - begin)
 
 

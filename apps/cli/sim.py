@@ -95,7 +95,6 @@ def main(args: argparse.Namespace) -> int:
         workers=args.workers,
         overwrite=args.overwrite,
         device=args.device,
-        progress=not getattr(args, "quiet", False),
     )
     seconds = time.monotonic() - begin
     if args.json:

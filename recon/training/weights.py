@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sorter.core.errors import InputError
 from sorter.core.manifest import software_versions
+from sorter.io.whole import whole_file, writing
 
 SCHEMA_VERSION = 1
 
@@ -22,10 +23,10 @@ def save_weights(model: nn.Module, path: str | Path, kind: str, meta: dict[str, 
     path = Path(path)
     meta = {"schema_version": SCHEMA_VERSION, "kind": kind, "software": software_versions(), **meta}
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(state, partial, metadata={"shotsort": json.dumps(meta)})
-    partial.replace(path)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
+        partial.write_bytes(save(state, {"shotsort": json.dumps(meta)}))
 
 
 def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +11,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.core.errors import InputError, WorkFolderError
+from sorter.core.errors import InputError
 from sorter.core.manifest import package_version, utc_now
 from sorter.core.subset import Subset
 from sorter.curate.recorded import FrameBlocks
+from sorter.io.whole import whole_file
 
 CXI_VERSION = 160
 _HC_JOULE_M = 6.62607015e-34 * 299792458.0  # h c, SI (exact)
@@ -33,23 +30,6 @@ class FrameOrigin:
     run_id: NDArray[np.str_]
     index: NDArray[np.int64]
     labels: NDArray[np.str_]
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that becomes ``path`` when the block ends well, and is removed when it does not.
-
-    Raises WorkFolderError where it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # h5py raises RuntimeError where it cannot close a file on a full disk
-        reason = getattr(error, "strerror", None) or str(error)
-        raise WorkFolderError(f"{path}: cannot be written ({reason}); free space or choose another place") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def provenance(subset: Subset, binning: int, work: str) -> dict[str, Any]:

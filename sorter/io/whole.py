@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sorter.core.errors import WorkFolderError
+from sorter.core.errors import InputError, WorkFolderError
 
 
 @contextmanager
-def writing(path: str | Path) -> Iterator[None]:
-    """Turn what the disk refuses (full, read-only, no permission) into a WorkFolderError that names ``path``."""
+def writing(path: str | Path, *also: type[Exception]) -> Iterator[None]:
+    """Turn what the disk refuses (full, read-only, no permission) into a WorkFolderError that names ``path``.
+
+    also: errors by which a library says the same.
+    """
+    refusals: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise WorkFolderError(f"{path}: cannot be written ({why}); free space or choose another folder") from error
+    except refusals as error:
+        raise WorkFolderError(
+            f"{path}: cannot be written ({_reason(error)}); free space or choose another folder"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What the system said; HDF5 wraps a paragraph around it."""
+    text = getattr(error, "strerror", None) or str(error)
+    inner = re.search("error message = '([^']+)'", text)
+    return inner[1] if inner else text.splitlines()[0] if text else type(error).__name__
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary name beside ``path`` that becomes ``path`` when the block ends well, and is removed when it does not.
+
+    Raises WorkFolderError where it cannot be written, InputError where ``path`` is a folder or a device.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file that could be replaced; give the name of a file")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with writing(path, RuntimeError):  # from h5py, where it cannot close a file on a full disk
+            yield partial
+            os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_text_whole(path: Path, text: str) -> None:
     """Write a text file so that it is either whole or absent. Raises WorkFolderError."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with writing(path):
-            partial.write_text(text)
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        partial.write_text(text)
 
 
 @contextmanager

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sorter.core.config import config_from_dict
 from sorter.core.errors import InputError, MissingResultError
 from sorter.core.frames import FrameStore
-from sorter.io.whole import write_text_whole, writing
+from sorter.io.whole import whole_file, write_text_whole, writing
 from sorter.models.contrastive import ContrastiveModel, ContrastiveModelConfig
 from sorter.models.factor_vae import FactorVAE, FactorVAEConfig
 from sorter.preprocess.canonical import canonical
@@ -93,12 +92,11 @@ class PolarModel(nn.Module):
 
 def save_model(folder: Path, model: PolarModel) -> None:
     """Write ``weights.safetensors`` and ``config.json``; the config comes last, so a folder that has it is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / ".weights.partial"
     state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
     with writing(folder):
-        save_file(state, str(partial))
-        os.replace(partial, folder / "weights.safetensors")
+        folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / "weights.safetensors") as partial:
+        partial.write_bytes(save(state))
     write_text_whole(folder / "config.json", json.dumps(asdict(model.card), indent=1, allow_nan=False) + "\n")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from sorter.core.clustering import Clustering
 from sorter.core.embedding import Layout
 from sorter.core.errors import MissingResultError
-from sorter.curate.export import whole_file
 from sorter.curate.label_book import LabelBook
 from sorter.curate.table import write_table
+from sorter.io.whole import whole_file
 from sorter.io.workfolder import WorkFolder
 
 

@@ -25,7 +25,7 @@ SORT = ["--steps", "8", "--min-cluster-size", "8", "-q"]
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("recorded") / "run.h5"
-    simulate("clusters", FRAMES, 5, path, {"layout.n_px": 64, "max_radius_nm": 100}, workers=1, progress=False)
+    simulate("clusters", FRAMES, 5, path, {"layout.n_px": 64, "max_radius_nm": 100}, workers=1)
     return path
 
 

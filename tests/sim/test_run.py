@@ -21,7 +21,7 @@ FAST = {**SMALL, "vary": 3}
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     path = tmp_path_factory.mktemp("run") / "run.h5"
-    assert simulate("clusters", 300, 5, path, FAST, workers=1, progress=False) == "written"
+    assert simulate("clusters", 300, 5, path, FAST, workers=1) == "written"
     return path
 
 
@@ -57,7 +57,7 @@ def test_frames_are_those_of_the_recipe_whatever_their_number(written, tmp_path)
         assert np.array_equal(file["entry_1/data_1/data"][:256], recipe.block(0).frames)
         assert np.array_equal(file["entry_1/data_1/data"][256:], recipe.block(1).frames[:44])
         few = tmp_path / "few.cxi"
-        simulate("clusters", 7, 5, few, FAST, workers=1, progress=False)
+        simulate("clusters", 7, 5, few, FAST, workers=1)
         with h5py.File(few) as other:
             assert np.array_equal(other["entry_1/data_1/data"][:], file["entry_1/data_1/data"][:7])
             assert np.array_equal(other["truth/photons"][:], file["truth/photons"][:7])
@@ -65,7 +65,7 @@ def test_frames_are_those_of_the_recipe_whatever_their_number(written, tmp_path)
 
 def test_workers_do_not_change_a_bit(written, tmp_path):
     path = tmp_path / "two.h5"
-    simulate("clusters", 300, 5, path, FAST, workers=2, progress=False)
+    simulate("clusters", 300, 5, path, FAST, workers=2)
     with h5py.File(written) as one, h5py.File(path) as two:
         assert np.array_equal(one["entry_1/data_1/data"][:], two["entry_1/data_1/data"][:])
         for name in one["truth"]:
@@ -75,12 +75,12 @@ def test_workers_do_not_change_a_bit(written, tmp_path):
 
 def test_complete_run_is_left_alone_and_another_is_not_overwritten(written):
     before = written.stat().st_mtime_ns
-    assert simulate("clusters", 300, 5, written, FAST, progress=False) == "complete"
+    assert simulate("clusters", 300, 5, written, FAST) == "complete"
     assert written.stat().st_mtime_ns == before
     with pytest.raises(InputError, match=r"seed = 5 there, 6 here.*--overwrite"):
-        simulate("clusters", 300, 6, written, FAST, progress=False)
+        simulate("clusters", 300, 6, written, FAST)
     with pytest.raises(InputError, match="blank_fraction"):
-        simulate("clusters", 300, 5, written, {**FAST, "blank_fraction": 0.1}, progress=False)
+        simulate("clusters", 300, 5, written, {**FAST, "blank_fraction": 0.1})
     assert written.stat().st_mtime_ns == before
 
 
@@ -88,9 +88,9 @@ def test_overwrite_replaces_and_foreign_files_are_safe(tmp_path):
     path = tmp_path / "x.h5"
     path.write_bytes(b"measured data")
     with pytest.raises(InputError, match="not a run made by this command"):
-        simulate("clusters", 4, 0, path, FAST, workers=1, progress=False)
+        simulate("clusters", 4, 0, path, FAST, workers=1)
     assert path.read_bytes() == b"measured data"
-    assert simulate("clusters", 4, 0, path, FAST, workers=1, overwrite=True, progress=False) == "written"
+    assert simulate("clusters", 4, 0, path, FAST, workers=1, overwrite=True) == "written"
     with h5py.File(path) as file:
         assert len(file["entry_1/data_1/data"]) == 4
     assert not list(tmp_path.glob("*.partial"))
@@ -99,7 +99,7 @@ def test_overwrite_replaces_and_foreign_files_are_safe(tmp_path):
 @pytest.mark.parametrize("suffix", [".h5", ".zarr"])
 def test_interrupted_run_goes_on(tmp_path, monkeypatch, suffix):
     whole, path = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}"
-    simulate("clusters", 600, 1, whole, FAST, workers=1, progress=False)
+    simulate("clusters", 600, 1, whole, FAST, workers=1)
     real, done = run.unit_of_frames, []
 
     def cut(*arguments):
@@ -110,13 +110,13 @@ def test_interrupted_run_goes_on(tmp_path, monkeypatch, suffix):
 
     monkeypatch.setattr(run, "unit_of_frames", cut)
     with pytest.raises(KeyboardInterrupt):
-        simulate("clusters", 600, 1, path, FAST, workers=1, progress=False)
+        simulate("clusters", 600, 1, path, FAST, workers=1)
     assert not path.exists()
     with pytest.raises(InputError, match=r"\.partial"):
-        simulate("clusters", 600, 2, path, FAST, workers=1, progress=False)
+        simulate("clusters", 600, 2, path, FAST, workers=1)
     done.clear()
     monkeypatch.setattr(run, "unit_of_frames", lambda *a: done.append(a[1]) or real(*a))
-    assert simulate("clusters", 600, 1, path, FAST, workers=1, progress=False) == "resumed"
+    assert simulate("clusters", 600, 1, path, FAST, workers=1) == "resumed"
     assert done == [512]
     if suffix == ".h5":
         with h5py.File(whole) as one, h5py.File(path) as two:
@@ -129,14 +129,14 @@ def test_interrupted_run_goes_on(tmp_path, monkeypatch, suffix):
 
 def test_zarr_holds_the_same_run(written, tmp_path):
     path = tmp_path / "run.zarr"
-    simulate("clusters", 300, 5, path, FAST, workers=1, progress=False)
+    simulate("clusters", 300, 5, path, FAST, workers=1)
     group = zarr.open_group(path, mode="r")
     with h5py.File(written) as file:
         assert np.array_equal(group["frames"][:], file["entry_1/data_1/data"][:])
         assert np.array_equal(group["mask"][:], file["entry_1/instrument_1/detector_1/mask"][:] != 0)
         assert np.array_equal(group["truth/pair_id"][:], file["truth/pair_id"][:])
     assert group.attrs["geometry"]["distance_m"] == pytest.approx(make_recipe("clusters", FAST, 5).geometry.distance_m)
-    assert simulate("clusters", 300, 5, path, FAST, workers=1, progress=False) == "complete"
+    assert simulate("clusters", 300, 5, path, FAST, workers=1) == "complete"
 
 
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
@@ -144,18 +144,18 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"use \.h5"):
         output_for(tmp_path / "x.csv", recipe.recording, {"n_frames": 1}, 256)
     with pytest.raises(InputError, match="no such folder"):
-        simulate("clusters", 4, 0, tmp_path / "no" / "x.h5", FAST, progress=False)
+        simulate("clusters", 4, 0, tmp_path / "no" / "x.h5", FAST)
     with pytest.raises(InputError, match="GB are free"):
-        simulate("clusters", 10**12, 0, tmp_path / "x.h5", FAST, progress=False)
+        simulate("clusters", 10**12, 0, tmp_path / "x.h5", FAST)
     with pytest.raises(InputError, match="at least 1"):
-        simulate("clusters", 0, 0, tmp_path / "x.h5", FAST, progress=False)
+        simulate("clusters", 0, 0, tmp_path / "x.h5", FAST)
 
     def full(*_):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr("sim.output.Hdf5Output.write_frames", full)
     with pytest.raises(InputError, match="No space left"):
-        simulate("clusters", 4, 0, tmp_path / "x.h5", FAST, workers=1, progress=False)
+        simulate("clusters", 4, 0, tmp_path / "x.h5", FAST, workers=1)
     assert not (tmp_path / "x.h5").exists()
 
 

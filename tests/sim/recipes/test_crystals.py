@@ -93,7 +93,7 @@ def test_recipe_makes_volumes_with_pairs_and_truth(tmp_path):
         "photons": 1e5,
     }
     path = tmp_path / "crystals.h5"
-    simulate("crystals", 10, 3, path, options, workers=1, progress=False)
+    simulate("crystals", 10, 3, path, options, workers=1)
     with h5py.File(path) as file:
         data = file["entry_1/data_1/data"]
         assert data.shape == (10, 16, 16, 16) and data.dtype == np.uint32 and data.attrs["axes"].endswith("z:y:x")

@@ -59,7 +59,7 @@ def test_impossible_options(option):
 
 
 def test_written_run(tmp_path):
-    simulate("disks", 40, 1, tmp_path / "speckle.zarr", {"side_px": 33}, workers=1, progress=False)
+    simulate("disks", 40, 1, tmp_path / "speckle.zarr", {"side_px": 33}, workers=1)
     import zarr
 
     group = zarr.open_group(tmp_path / "speckle.zarr", mode="r")

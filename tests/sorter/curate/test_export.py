@@ -6,11 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from sorter.core.errors import InputError, WorkFolderError
+from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 from sorter.core.subset import Subset
 from sorter.curate.choice import in_run_order, read_frame_ids
-from sorter.curate.export import whole_file
 from sorter.curate.label_book import LabelBook
 from sorter.curate.recorded import recorded_geometry
 from sorter.stages.export import ExportConfig, export
@@ -108,17 +107,6 @@ def test_recorded_files_are_never_written(work, tmp_path):
 def test_targets_that_cannot_be(work, tmp_path, name):
     with pytest.raises(InputError, match=name):
         export(work, SubsetConfig(cluster=0), ExportConfig(str(tmp_path / name)))
-
-
-def test_interrupted_writing_leaves_nothing(tmp_path):
-    target = tmp_path / "a.npy"
-    target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole_file(target) as partial:
-        partial.write_text("half")
-        raise KeyboardInterrupt
-    assert target.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(WorkFolderError, match="cannot be written"), whole_file(target):
-        raise OSError(28, "No space left on device")
 
 
 def test_recorded_geometry_undoes_binning():

@@ -210,7 +210,7 @@ def test_places_that_are_no_work_folder(tmp_path):
         ingest(path, tmp_path / "newer")
     for broken in ("{", "[]", '{"schema_version": "1"}'):
         (tmp_path / "newer" / "shotsort.json").write_text(broken)
-        with pytest.raises(WorkFolderError, match="shotsort.json: .*bring back a copy"):
+        with pytest.raises(WorkFolderError, match=r"shotsort\.json: .*bring back a copy"):
             ingest(path, tmp_path / "newer")
 
 
