@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import h5py
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.errors import UnstableSpecificationWarning
 
 from sim.recipes.base import Block, Recording
 from sorter.core.errors import InputError
@@ -269,8 +271,10 @@ class ZarrOutput(Output):
         path = self.partial / "frames.zarr"
         group = zarr.open_group(path, mode="r+")
         truth = group.require_group("truth")
-        for name, values in self.truth():
-            truth.create_array(name, data=values, overwrite=True)
+        with warnings.catch_warnings():  # zarr-python's own text: read by shotsort and by whoever reads v3 through it
+            warnings.simplefilter("ignore", UnstableSpecificationWarning)
+            for name, values in self.truth():
+                truth.create_array(name, data=values, overwrite=True)
         truth.attrs["description"] = self.description
         truth.attrs["schema_version"] = SCHEMA_VERSION
         self.replace_target(path)

@@ -24,7 +24,8 @@ def add_ingest_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--mask-convention",
         metavar="NAME",
-        help="of the masks: cxi, good (1 = good), bad (0 = good), nexus, euxfel (default: by their place, cxi)",
+        help="of --mask, or without it of the masks in the files: cxi, good (1 = good), bad (0 = good), nexus, euxfel"
+        " (default: by their place, cxi)",
     )
     group.add_argument("--center", type=_center, metavar="Y,X", help="beam centre in recorded pixels (else estimated)")
     group.add_argument("--distance", type=float, metavar="M", help="sample to detector, metres")

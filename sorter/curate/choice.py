@@ -24,8 +24,8 @@ def read_frame_ids(path: str | Path) -> NDArray[np.uint64]:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of frame ids ({error})") from error
-    lines = [line.split("#")[0].strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
     if lines and "frame_id" in lines[0].split(","):
         words = [row["frame_id"] for row in csv.DictReader(lines)]
     else:

@@ -128,9 +128,9 @@ class WorkFolder:
         return self.path / "models" / _checked(name)
 
     def model_names(self) -> list[str]:
-        """Models that are there, by name."""
+        """Models that are there, by name; one still in training is not."""
         folder = self.path / "models"
-        return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+        return sorted(p.parent.name for p in folder.glob("*/config.json")) if folder.is_dir() else []
 
     # -- frames ----------------------------------------------------------------------------------------------------------
     def frames(self) -> ZarrFrameStore:

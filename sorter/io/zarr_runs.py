@@ -63,6 +63,11 @@ class ZarrReader(Reader):
         )
         stacks = [k for k, a in members.items() if a.ndim == 3 and a.dtype.kind in "uif" and min(a.shape[1:]) >= 8]
         names = [k for k in members if k == wanted.strip("/")] if wanted is not None else stacks
+        volumes = [k for k, a in members.items() if a.ndim == 4 and not k.startswith("truth/")]
+        if not names and volumes:
+            raise InputError(
+                f"{self._path}: {volumes[0]} holds volumes, not frames; give 2-D frames (there are: {there})"
+            )
         if len(names) != 1:
             what = "no 3-D array of frames" if not names else f"{len(names)} arrays could be the frames"
             raise InputError(f"{self._path}: {what}; there are: {there}; choose with --dataset")

@@ -21,7 +21,8 @@ from sorter.io.zarr_store import ZarrFrameStore
 from sorter.models.polar_model import PolarModel, load_model
 from sorter.preprocess.polar import PolarMap, choose_grid
 from sorter.preprocess.scaling import choose_softening
-from sorter.stages.train import frames_inputs
+from sorter.stages.train import frames_inputs, resolve_device
+from sorter.train.config import DEVICES
 
 __all__ = ["EmbedConfig", "bench_embedding", "embed"]
 
@@ -51,6 +52,7 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         require(bool(self.model) and all(self.model.split("+")), f"--model {self.model!r}: name a model")
         require(self.batch >= 1, f"--batch {self.batch}: must be at least 1")
+        require(self.device in DEVICES, f"--device {self.device}: choose one of {', '.join(DEVICES)}")
 
 
 def embed(work: str | Path | WorkFolder, config: EmbedConfig | None = None, force: bool = False) -> Embedding:
@@ -89,13 +91,6 @@ def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedCo
     polar, encoder, meta = _encoder(work, name, store, config)
     frame_id, vectors = encode(store, polar, encoder, config.batch, resolve_device(config.device), name)
     return Embedding(name, frame_id, vectors, {"model": name, **meta})
-
-
-def resolve_device(device: str) -> str:
-    """The device that "auto" stands for here; other names as they are."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _encoder(

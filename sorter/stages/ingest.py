@@ -41,7 +41,8 @@ class IngestConfig:
     """What the files do not say. None: take it from the file, or from the work folder when it has frames already.
 
     dataset: path of the frames in HDF5 files; mask: file of an extra mask (its bad pixels are added), FILE or FILE:/DATASET;
-    mask_convention: of all masks, one of masks.CONVENTIONS; center_px: beam centre (y, x) in recorded pixels; distance_m,
+    mask_convention: of the extra mask, or where there is none of those in the files, one of masks.CONVENTIONS;
+    center_px: beam centre (y, x) in recorded pixels; distance_m,
     pixel_size_m, wavelength_m; dark: file or number, ADU; gain: file or number, ADU per photon; common_mode: one of
     calibration.COMMON_MODES; unit: one of frames.UNITS; bin: whole number, None: as much as brings the long side to <= 256.
     """
@@ -98,7 +99,8 @@ def ingest(
     stored = _stored_frames(path)
     if stored is not None:
         config = _merge(config, stored.info, path)
-    surveyed = survey(given, ReadOptions(config.dataset, config.mask_convention))
+    own_convention = config.mask_convention if config.mask is None else None  # else it speaks of the extra mask
+    surveyed = survey(given, ReadOptions(config.dataset, own_convention))
     conditioner = make_conditioner(surveyed, config, stored)
     new = _new_frames(surveyed, stored)
     if stored is not None and stored.info.complete and new == 0 and stored.info.ingest["config"] == _plain(config):

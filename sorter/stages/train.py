@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from sorter.core.config import config_to_dict
+from sorter.core.config import config_to_dict, require
 from sorter.core.geometry import Geometry
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
@@ -27,10 +28,11 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
 
     A training that was stopped goes on from its last checkpoint; a finished one with the same config and hits is returned as
     it is, unless ``force``. With fewer than 32 hits nothing is trained: that is said, and None returned. Raises
-    MissingResultError before the hits were found.
+    MissingResultError before the hits were found, InputError for a device that is not there.
     """
     config = config or TrainConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    resolve_device(config.device)
     store, ids = work.frames(), work.read_hits().hit_ids
     inputs = frames_inputs(store, ids)
     folder = work.model_path(config.model)
@@ -45,6 +47,13 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
         record.outputs["model"] = config.model
         record.metrics.update({f"train/{name}": value for name, value in figures.items()})
     return model
+
+
+def resolve_device(device: str) -> str:
+    """ "cpu" or "cuda": ``device``, or the better one that is here for "auto". Raises InputError where there is no GPU."""
+    here = torch.cuda.is_available()
+    require(device != "cuda" or here, "--device cuda: no GPU that PyTorch can use; give cpu or auto")
+    return ("cuda" if here else "cpu") if device == "auto" else device
 
 
 def frames_inputs(store: ZarrFrameStore, ids: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sorter.core.config import require
 
 KINDS = ("contrastive", "factorvae")
 KEEPS = ("orientation", "size")
+DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_STEPS = {"contrastive": 500, "factorvae": 600}
 DEFAULT_RATE = {"contrastive": 2e-3, "factorvae": 1e-3}
 
@@ -46,6 +47,8 @@ class TrainConfig:
         wrong = [word for word in self.keep.split("+") if word and word not in KEEPS]
         require(not wrong, f"--keep {self.keep}: choose from {', '.join(KEEPS)} (several: orientation+size)")
         require(self.steps >= 0 and self.minutes >= 0, "--steps and --minutes must not be negative")
+        require(0 <= self.learning_rate < 1, f"--learning-rate {self.learning_rate}: must be from 0 to 1")
+        require(self.device in DEVICES, f"--device {self.device}: choose one of {', '.join(DEVICES)}")
         require(self.batch >= 8, f"--batch {self.batch}: need at least 8 frames per update")
         require(self.temperature > 0 and self.sigma > 0, "temperature and sigma must be positive")
         require(self.gamma >= 0, f"--gamma {self.gamma}: must not be negative")

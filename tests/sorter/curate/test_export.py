@@ -139,6 +139,8 @@ def test_lists_of_frames(tmp_path):
     assert read_frame_ids(path).tolist() == [12, 2**63 - 1]
     path.write_text("photons,frame_id\n3,12\n4,13\n")
     assert read_frame_ids(path).tolist() == [12, 13]
+    path.write_text('source_file,label,frame_id\nrun#1.h5,"#1, ""good""",12\nrun#1.h5,,13\n')
+    assert read_frame_ids(path).tolist() == [12, 13]
     for text, message in (("", "no frame ids"), ("1.5\n", "'1.5' is not a frame id"), ("-3\n", "'-3'")):
         path.write_text(text)
         with pytest.raises(InputError, match=message):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 
 from sorter.core.errors import InputError
 from sorter.io.adapters import ADAPTERS, adapter, adapter_name, expand_sources, open_recording
@@ -150,6 +151,7 @@ def test_npz_reads_on_without_starting_again(tmp_path):
         (lambda d: d, "neither a zarr group"),
         (lambda d: npy(d, np.zeros((0, 9, 9))), "zero frames"),
         (lambda d: npy(d, np.zeros((9, 9))), "frames need three axes"),
+        (lambda d: _zarr(d / "a.zarr", (2, 8, 8, 8)), "frames holds volumes, not frames"),
     ],
 )
 def test_bad_files_are_one_clear_line(tmp_path, make, message):
@@ -160,4 +162,9 @@ def test_bad_files_are_one_clear_line(tmp_path, make, message):
 
 def _write(path, content):
     path.write_bytes(content)
+    return path
+
+
+def _zarr(path, shape):
+    zarr.open_group(path, mode="w").create_array("frames", data=np.zeros(shape, np.float32))
     return path

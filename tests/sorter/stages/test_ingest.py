@@ -99,6 +99,15 @@ def test_mask_of_a_person_is_added_to_that_of_the_file(tmp_path):
         ingest(npy(tmp_path, FRAMES), tmp_path / "other", config)
 
 
+def test_the_convention_of_a_person_s_mask_is_not_that_of_the_file(tmp_path):
+    mask = np.zeros(FRAMES.shape[1:], np.uint8)
+    mask[5, 5] = 1
+    np.save(tmp_path / "mask.npy", mask)
+    config = IngestConfig(mask=str(tmp_path / "mask.npy"), mask_convention="bad")
+    store = ingest(cxi(tmp_path, FRAMES), tmp_path / "work", config)
+    assert np.argwhere(store.bad_pixels).tolist() == sorted([list(BAD), [5, 5]])
+
+
 def test_nan_and_infinity_are_masked_and_said(tmp_path, caplog):
     frames = FRAMES.astype(np.float64)
     frames[3, 4, 5], frames[:, 6, 7] = np.inf, np.nan

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from apps.cli.__main__ import main
-from sorter.core.errors import MissingResultError
+from sorter.core.errors import InputError, MissingResultError
 from sorter.core.hits import Hits
 from sorter.stages.embed import EmbedConfig, bench_embedding, embed
 from sorter.stages.train import TrainConfig, train
@@ -33,6 +33,20 @@ def test_train_then_embed_then_again_is_up_to_date(tmp_path: Path, caplog: pytes
     assert len(work.manifests("train")) == 1
     figures = bench_embedding(work, repeats=1)
     assert figures["share_of_network_rate"] > 0 and len(work.manifests("embed")) == 1
+
+
+def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = make_work_folder(tmp_path, n=80, results=False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="no GPU that PyTorch can use"):
+        train(work, TrainConfig(**QUICK, device="cuda"))
+    for config in (TrainConfig, EmbedConfig):
+        with pytest.raises(InputError, match="--device tpu: choose one of auto, cpu, cuda"):
+            config(device="tpu")
+    with pytest.raises(InputError, match="--learning-rate nan"):
+        TrainConfig(learning_rate=float("nan"))
+    work.model_path("contrastive").mkdir(parents=True)
+    assert work.model_names() == [], "a folder of a training that was interrupted is no model"
 
 
 def test_new_weights_make_the_embedding_out_of_date(tmp_path: Path) -> None:
