@@ -18,6 +18,7 @@ from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
 from sorter.stages.hits import HitsConfig, find_hits
 from sorter.stages.ingest import IngestConfig, ingest
 from sorter.stages.train import TrainConfig, train
+from sorter.train.config import KINDS
 
 __all__ = ["SortConfig", "sort"]
 
@@ -44,10 +45,12 @@ class SortConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        known = (*KINDS, *UNTRAINED)
         require(
-            all(self.embedding.split("+")), f"--embedding '{self.embedding}': name embeddings, several joined by '+'"
+            all(name in known for name in self.names),
+            f"--embedding '{self.embedding}': choose from {', '.join(known)}, several joined by '+', or auto",
         )
-        TrainConfig(keep=self.keep, steps=self.steps)
+        TrainConfig(keep=self.keep, steps=self.steps, device=self.device)
 
     @property
     def clustered(self) -> list[str]:

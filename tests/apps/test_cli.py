@@ -61,6 +61,21 @@ def test_user_error_is_one_line_and_exit_2(monkeypatch, capsys):
     assert capsys.readouterr().err == "shotsort info: x.h5: broken; mend it\n"
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (["--embedding", "nosuch"], "choose from contrastive, factorvae, features, pca"),
+        (["--device", "tpu"], "choose one of auto, cpu, cuda"),
+        (["--min-cluster-size", "0"], "at least 2"),
+        (["--keep", "colour"], "orientation, size"),
+    ],
+)
+def test_sort_refuses_options_before_it_starts(option, says, tmp_path, capsys):
+    assert main(["sort", str(tmp_path / "run.h5"), "-w", str(tmp_path / "work"), *option]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1 and not (tmp_path / "work").exists()
+
+
 def test_unknown_command_exits_2():
     with pytest.raises(SystemExit) as stop:
         main(["paint"])
