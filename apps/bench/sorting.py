@@ -38,7 +38,14 @@ class Method:
 METHODS = {
     "pca + hdbscan": Method(
         "pca",
-        (("umap_dims", 0), ("pca_dims", 10), ("min_cluster_size", 10), ("min_samples", 1), ("one_population", False)),
+        (
+            ("umap_dims", 0),
+            ("pca_dims", 10),
+            ("min_cluster_size", 10),
+            ("min_samples", 1),
+            ("largest_share", 1.0),
+            ("one_population", False),
+        ),
     ),
     "pca + umap + hdbscan": Method("pca", (("one_population", False),)),
     "contrastive, bright first": Method("contrastive", (("bright_share", 0.5),)),

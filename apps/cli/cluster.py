@@ -18,6 +18,7 @@ _OPTIONS = {
     "min_cluster_size": "smallest group that counts (default: the most stable about the root of the number of hits)",
     "min_samples": "neighbours that make a point dense; more gives more noise",
     "selection": "eom (few large clusters) or leaf (many small ones)",
+    "largest_share": "clusters of more than this share of the hits are cut into their parts; 1: never",
     "bright_share": "share of the hits, brightest first, in which clusters are sought; 1: all",
     "seed": "seed of UMAP",
 }

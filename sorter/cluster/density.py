@@ -27,19 +27,44 @@ class DensityResult:
     persistence: NDArray[np.float64]
 
 
-def density_clusters(points: NDArray, min_cluster_size: int, min_samples: int, selection: str = "eom") -> DensityResult:
+#: A cluster may be cut into its parts as long as that makes at most this share of all points noise.
+_NOISE_OF_A_CUT = 0.1
+
+
+def density_clusters(
+    points: NDArray, min_cluster_size: int, min_samples: int, selection: str = "eom", largest_share: float = 1.0
+) -> DensityResult:
     """HDBSCAN (Campello, Moulavi & Sander 2013; McInnes & Healy 2017) on ``points`` (N, d), Euclidean.
 
-    Fewer than two clusters' worth of points are all noise; points that are all alike are one cluster.
+    Fewer than two clusters' worth of points are all noise; points that are all alike are one cluster. Clusters of more than
+    ``largest_share`` of the points are cut along the tree into their parts, unless too much of them would become noise: then
+    they have no parts worth the name, and stay whole.
     """
     n = len(points)
     if n < max(2 * min_cluster_size, min_samples + 1):
         return all_noise(n)
     if (points == points[0]).all():
         return DensityResult(np.zeros(n, np.int32), np.ones(n, np.float32), np.empty(0, TREE_DTYPE), np.ones(1))
+    whole = _hdbscan(points, min_cluster_size, min_samples, selection, 0)
+    largest = np.bincount(whole.labels[whole.labels >= 0], minlength=1).max()
+    if largest <= largest_share * n:
+        return whole
+    cut = _hdbscan(points, min_cluster_size, min_samples, selection, int(largest_share * n))
+    made_noise = (cut.labels < 0).mean() - (whole.labels < 0).mean()
+    return cut if made_noise <= _NOISE_OF_A_CUT else whole
+
+
+def _hdbscan(points: NDArray, min_cluster_size: int, min_samples: int, selection: str, max_size: int) -> DensityResult:
+    """One fit; max_size 0: no limit."""
     from hdbscan import HDBSCAN
 
-    model = HDBSCAN(min_cluster_size, min_samples=min_samples, cluster_selection_method=selection, core_dist_n_jobs=1)
+    model = HDBSCAN(
+        min_cluster_size,
+        min_samples=min_samples,
+        max_cluster_size=max_size,
+        cluster_selection_method=selection,
+        core_dist_n_jobs=1,
+    )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         model.fit(np.asarray(points, np.float64))
@@ -54,7 +79,7 @@ def density_clusters(points: NDArray, min_cluster_size: int, min_samples: int, s
 
 
 def stable_clusters(
-    points: NDArray, sizes: list[int], min_samples: int, selection: str
+    points: NDArray, sizes: list[int], min_samples: int, selection: str, largest_share: float = 1.0
 ) -> tuple[DensityResult, list[dict]]:
     """`density_clusters` for several smallest cluster sizes; returns the result on which the others agree most, and the sweep.
 
@@ -62,7 +87,7 @@ def stable_clusters(
     index with the results of the other sizes; of equals the size nearest to the middle of ``sizes`` is taken. The sweep has one
     entry per size: min_cluster_size, n_clusters, noise_share, agreement.
     """
-    results = [density_clusters(points, size, min_samples, selection) for size in sizes]
+    results = [density_clusters(points, size, min_samples, selection, largest_share) for size in sizes]
     table = [[adjusted_rand_index(a.labels, b.labels) or 0.0 for b in results] for a in results]
     others = max(len(results) - 1, 1)
     agreement = [(sum(row) - row[i]) / others for i, row in enumerate(table)]

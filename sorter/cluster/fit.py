@@ -42,6 +42,7 @@ class ClusterConfig:
     embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
     step out. min_cluster_size: smallest group that counts; None tries sizes about the square root of the number of clustered
     hits, at least 15, and takes the result on which the others agree most.
+    largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some.
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
     (1: all); the others stay noise and are assigned by their neighbours. one_population: whether clusters between which the
     density has no valley are taken back. max_fit: most frames that UMAP is fitted to.
@@ -55,6 +56,7 @@ class ClusterConfig:
     min_cluster_size: int | None = None
     min_samples: int = 10
     selection: str = "eom"
+    largest_share: float = 0.15
     bright_share: float = 1.0
     one_population: bool = True
     assign_neighbors: int = 15
@@ -72,6 +74,7 @@ class ClusterConfig:
         size = self.min_cluster_size
         require(size is None or size >= 2, f"min_cluster_size = {size}: must be at least 2")
         require(self.selection in ("eom", "leaf"), f"selection = {self.selection}: choose eom or leaf")
+        require(0 < self.largest_share <= 1, f"largest_share = {self.largest_share}: must lie in (0, 1]")
         require(0 < self.bright_share <= 1, f"bright_share = {self.bright_share}: must lie in (0, 1]")
         require(bool(self.embedding), "embedding: give a name")
 
@@ -159,7 +162,7 @@ def _density(
     alike = (chosen == chosen[0]).all()
     use_umap = config.umap_dims and not alike and len(chosen) > 2 * config.umap_dims + 2
     reduced = umap(chosen, config.umap_dims, config.umap_neighbors, 0.0, seed, config.max_fit) if use_umap else chosen
-    result, facts["sweep"] = stable_clusters(reduced, sizes, config.min_samples, config.selection)
+    result, facts["sweep"] = stable_clusters(reduced, sizes, config.min_samples, config.selection, config.largest_share)
     if alike or (config.one_population and one_population(chosen, result.labels)):
         facts["one_population"] = True
         log.warning("the hits form one population: they are kept as one cluster")

@@ -198,3 +198,14 @@ def test_density_needs_two_clusters_worth_of_points():
 def test_config_is_checked(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         ClusterConfig(**wrong)
+
+
+def test_a_large_cluster_is_cut_into_its_parts_but_one_without_parts_stays_whole():
+    rng = np.random.default_rng(0)
+    near = [rng.normal(c, 0.1, (150, 2)) for c in ((0, 0), (1, 0), (0, 1))]  # three parts, close together
+    far = [rng.normal(c, 0.1, (60, 2)) for c in ((30, 0), (0, 30))]
+    points = np.concatenate(near + far)
+    cut = density_clusters(points, 30, 5, largest_share=0.3)
+    assert len(cut.persistence) == 5
+    lump = np.concatenate([rng.normal(0, 0.1, (450, 2)), *far])
+    assert (density_clusters(lump, 30, 5, largest_share=0.3).labels[:450] == 0).mean() > 0.8
