@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -33,11 +34,16 @@ def chromium():
         browser.close()
 
 
+def _heed_ctrl_c():
+    """A test run in the background hands "ignore Ctrl-C" down to its children; the server is to heed it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def serving(work):
     """The address of ``shotsort explore`` on ``work``, in a process of its own."""
     command = [sys.executable, "-m", "apps.cli", "explore", str(work.path), "--port", "0", "--no-browser"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c) as server:
         try:
             line = server.stderr.readline()
             yield re.search(r"http://\S+", line).group(), server

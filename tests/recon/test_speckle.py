@@ -332,7 +332,7 @@ def test_from_simulation_to_a_result_in_the_work_folder(weights, tmp_path, capsy
     from sorter.stages.ingest import ingest
 
     run = tmp_path / "speckle.h5"
-    simulate("disks", 12, 1, run, {"side_px": SIDE, "most": 5}, workers=1, progress=False)
+    simulate("disks", 12, 1, run, {"side_px": SIDE, "most": 5}, workers=1)
     store = ingest(run, tmp_path / "work")
     work = WorkFolder.open(tmp_path / "work")
     chosen = store.frame_ids[[1, 4, 7]]
