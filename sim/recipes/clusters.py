@@ -15,7 +15,15 @@ import numpy as np
 from sim.detector import DetectorConfig, FluenceConfig, draw_shot
 from sim.particles import Shape, library
 from sim.recipes.base import BLANK
-from sim.recipes.draws import check_mixture, check_radii, choose, place_apart, random_rotation
+from sim.recipes.draws import (
+    check_mixture,
+    check_radii,
+    choose,
+    choose_several,
+    log_uniform,
+    place_apart,
+    random_rotation,
+)
 from sim.recipes.particle_run import ParticleRun, ParticleRunOptions
 from sim.recipes.scene import Particle, Scene
 from sorter.core.config import require
@@ -125,15 +133,14 @@ class Clusters(ParticleRun):
         if kind != MULTI:
             particles = (self._particle(kind, what, shot),)
             return Scene(kind, particles, (kind,), shot=draw_shot(options.fluence, shot))
-        singles = {k: v for k, v in options.mixture.items() if k != MULTI} or {"sphere": 1.0}
-        kinds = [choose(singles, what) for _ in range(int(what.integers(2, 4)))]
+        kinds = choose_several(options.mixture, MULTI, what)
         singles_there = [self._particle(k, what, shot) for k in kinds]
         particles = place_apart(singles_there, options.multi_distance_nm * 1e-9, options.multi_depth_nm * 1e-9, shot)
         return Scene(MULTI, particles, (MULTI, *dict.fromkeys(kinds)), shot=draw_shot(options.fluence, shot))
 
     def _particle(self, kind: str, what: np.random.Generator, shot: np.random.Generator) -> Particle:
         low, high = SINGLE[kind]
-        aspect = float(np.exp(what.uniform(np.log(low), np.log(high))))
+        aspect = log_uniform(what, low, high)
         radius_m = float(what.uniform(self.options.min_radius_nm, self.options.max_radius_nm)) * 1e-9
         parameters = {} if low == high else {"aspect": aspect}
         index = (self.options.index(),)

@@ -39,6 +39,17 @@ def choose(mixture: dict[str, float], rng: np.random.Generator) -> str:
     return list(mixture)[int(rng.choice(len(shares), p=shares / shares.sum()))]
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """One number between ``low`` and ``high``, uniform in its logarithm."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def choose_several(mixture: dict[str, float], multi: str, rng: np.random.Generator) -> list[str]:
+    """Two or three classes of one particle for a multiple hit, drawn by the shares of the classes other than ``multi``."""
+    singles = {kind: share for kind, share in mixture.items() if kind != multi} or {"sphere": 1.0}
+    return [choose(singles, rng) for _ in range(int(rng.integers(2, 4)))]
+
+
 def random_rotation(rng: np.random.Generator) -> Quaternion:
     """A rotation, uniform in SO(3): a normalised 4-D Gaussian, w >= 0."""
     q = rng.standard_normal(4)

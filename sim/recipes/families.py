@@ -16,16 +16,20 @@ import numpy as np
 from sim.detector import DetectorConfig, FluenceConfig, draw_shot
 from sim.particles import Shape, library
 from sim.recipes.base import BLANK
-from sim.recipes.draws import check_mixture, check_radii, choose, place_apart, random_rotation
+from sim.recipes.draws import (
+    check_mixture,
+    check_radii,
+    choose,
+    choose_several,
+    log_uniform,
+    place_apart,
+    random_rotation,
+)
 from sim.recipes.particle_run import ParticleRun, ParticleRunOptions
 from sim.recipes.scene import Particle, Scene
 from sorter.core.config import require
 
 MULTI = "multi"
-
-
-def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _fixed(name: str) -> Callable[[np.random.Generator], Shape]:
@@ -38,16 +42,16 @@ def _ellipsoid(x: float, y: float, z: float) -> Shape:
 
 
 def _oblate(rng: np.random.Generator) -> Shape:
-    return _ellipsoid(1, 1, _log_uniform(rng, 0.3, 0.8))
+    return _ellipsoid(1, 1, log_uniform(rng, 0.3, 0.8))
 
 
 def _prolate(rng: np.random.Generator) -> Shape:
-    return _ellipsoid(1, 1, _log_uniform(rng, 1.25, 3.0))
+    return _ellipsoid(1, 1, log_uniform(rng, 1.25, 3.0))
 
 
 def _triaxial(rng: np.random.Generator) -> Shape:
-    middle = _log_uniform(rng, 1.2, 1.8)
-    return _ellipsoid(1, middle, middle * _log_uniform(rng, 1.2, 1.8))
+    middle = log_uniform(rng, 1.2, 1.8)
+    return _ellipsoid(1, middle, middle * log_uniform(rng, 1.2, 1.8))
 
 
 def _random_facets(rng: np.random.Generator) -> Shape:
@@ -60,11 +64,11 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Shape]] = {
     "oblate": _oblate,
     "prolate": _prolate,
     "triaxial": _triaxial,
-    "rod": lambda rng: library.make("rod", aspect=_log_uniform(rng, 2.0, 6.0)),
-    "cylinder": lambda rng: library.make("cylinder", aspect=_log_uniform(rng, 0.6, 4.0)),
-    "disk": lambda rng: library.make("disk", aspect=_log_uniform(rng, 0.1, 0.4)),
+    "rod": lambda rng: library.make("rod", aspect=log_uniform(rng, 2.0, 6.0)),
+    "cylinder": lambda rng: library.make("cylinder", aspect=log_uniform(rng, 0.6, 4.0)),
+    "disk": lambda rng: library.make("disk", aspect=log_uniform(rng, 0.1, 0.4)),
     "bent_rod": lambda rng: library.make(
-        "bent_rod", aspect=_log_uniform(rng, 3, 6), bend_rad=float(rng.uniform(0.6, 2.5))
+        "bent_rod", aspect=log_uniform(rng, 3, 6), bend_rad=float(rng.uniform(0.6, 2.5))
     ),
     "torus": lambda rng: library.make("torus", thickness=float(rng.uniform(0.2, 0.6))),
     "two_lobed": lambda rng: library.make("spinning_droplet", stretch=float(rng.uniform(1.8, 2.4))),
@@ -77,8 +81,8 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Shape]] = {
     "cuboctahedron": _fixed("cuboctahedron"),
     "rhombic_dodecahedron": _fixed("rhombic_dodecahedron"),
     "marks_decahedron": _fixed("marks_decahedron"),
-    "prism": lambda rng: library.make("prism", sides=int(rng.integers(3, 7)), aspect=_log_uniform(rng, 0.6, 3.0)),
-    "plate": lambda rng: library.make("plate", sides=int(rng.integers(3, 7)), aspect=_log_uniform(rng, 0.1, 0.35)),
+    "prism": lambda rng: library.make("prism", sides=int(rng.integers(3, 7)), aspect=log_uniform(rng, 0.6, 3.0)),
+    "plate": lambda rng: library.make("plate", sides=int(rng.integers(3, 7)), aspect=log_uniform(rng, 0.1, 0.35)),
     "random_facets": _random_facets,
     "dimer": lambda rng: library.make("dimer", ratio=float(rng.uniform(0.5, 1)), gap=float(rng.uniform(-0.3, 0.5))),
     "aggregate": lambda rng: library.make("aggregate", rng, count=int(rng.integers(3, 8))),
@@ -139,8 +143,7 @@ class Families(ParticleRun):
         brightness = draw_shot(options.fluence, shot)
         if family != MULTI:
             return Scene(family, (self._particle(family, what, shot),), (family,), shot=brightness)
-        singles = {k: v for k, v in options.families.items() if k != MULTI} or {"sphere": 1.0}
-        families = [choose(singles, what) for _ in range(int(what.integers(2, 4)))]
+        families = choose_several(options.families, MULTI, what)
         bodies = [self._particle(f, what, shot) for f in families]
         particles = place_apart(bodies, options.multi_distance_nm * 1e-9, options.multi_depth_nm * 1e-9, shot)
         return Scene(MULTI, particles, (MULTI, *dict.fromkeys(families)), shot=brightness)
@@ -156,6 +159,6 @@ class Families(ParticleRun):
 
     def _index(self, what: np.random.Generator) -> complex:
         options = self.options
-        length_nm = _log_uniform(what, options.min_absorption_length_nm, options.max_absorption_length_nm)
+        length_nm = log_uniform(what, options.min_absorption_length_nm, options.max_absorption_length_nm)
         beta = options.layout.wavelength_nm / (4 * np.pi * length_nm)
         return complex(1 - what.uniform(0, options.max_delta), beta)

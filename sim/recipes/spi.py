@@ -15,7 +15,7 @@ import numpy as np
 from sim.detector import DetectorConfig, FluenceConfig, LayoutConfig, draw_shot
 from sim.particles import Shape, library
 from sim.recipes.base import BLANK
-from sim.recipes.draws import check_mixture, check_radii, choose, place_apart, random_rotation
+from sim.recipes.draws import check_mixture, check_radii, choose, log_uniform, place_apart, random_rotation
 from sim.recipes.particle_run import ParticleRun, ParticleRunOptions
 from sim.recipes.scene import Particle, Scene
 from sorter.core.config import require
@@ -115,9 +115,7 @@ class Spi(ParticleRun):
         return Particle("virus", _virus_shape(), radius_m, index, random_rotation(shot))
 
     def _radius_m(self, what: np.random.Generator) -> float:
-        return (
-            float(np.exp(what.uniform(np.log(self.options.min_radius_nm), np.log(self.options.max_radius_nm)))) * 1e-9
-        )
+        return log_uniform(what, self.options.min_radius_nm, self.options.max_radius_nm) * 1e-9
 
     def _contaminant(self, what: np.random.Generator, shot: np.random.Generator) -> Particle:
         kind = str(what.choice(CONTAMINANTS))
