@@ -13,7 +13,7 @@ from sorter.core.config import require
 from sorter.core.hits import Hits
 from sorter.core.seeds import child_seed
 from sorter.io.workfolder import WorkFolder
-from sorter.stages.cluster import cluster
+from sorter.stages.cluster import PREFERRED, cluster
 from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
 from sorter.stages.hits import HitsConfig, find_hits
 from sorter.stages.ingest import IngestConfig, ingest
@@ -58,7 +58,9 @@ class SortConfig:
         FactorVAE's latents take their place."""
         if self.embedding != "auto":
             return self.embedding.split("+")
-        return ["contrastive", "factorvae" if "orientation" in self.keep else "features"]
+        if "orientation" in TrainConfig(keep=self.keep).kept:
+            return ["contrastive", "factorvae"]
+        return PREFERRED[0].split("+")
 
     @property
     def names(self) -> list[str]:
