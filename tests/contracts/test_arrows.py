@@ -22,6 +22,7 @@ ALLOWED = {
     "sorter.embed": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.models"),
     "sorter.cluster": ("sorter.core", "sorter.io", "sorter.preprocess"),
     "sorter.curate": ("sorter.core", "sorter.io", "sorter.preprocess"),
+    "sorter.online": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.models"),
     "sorter.classic": ("sorter.core", "sorter.io", "sorter.preprocess"),
     "sorter.stages": ("sorter",),
     "sim": ("sorter.core", "sorter.io"),

@@ -1,0 +1,1 @@
+"""Sort frames while they are recorded."""
