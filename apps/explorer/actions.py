@@ -9,7 +9,7 @@ from apps.explorer.state import MODES, Explorer
 from apps.explorer.thumbnails import SCALES, Scale, Thumbnails
 
 if TYPE_CHECKING:
-    from apps.explorer.bridge import Bridge
+    from apps.explorer.bridge import Wire
     from apps.explorer.figures import FrameFigure, LayoutFigure
 
 #: A click means the point within this many screen pixels.
@@ -20,7 +20,7 @@ class Actions:
     """The actions; `Session`, which inherits them, has the state and knows how to show what changed."""
 
     state: Explorer
-    bridge: Bridge
+    wire: Wire
     layout: LayoutFigure
     frame: FrameFigure
     thumbnails: Thumbnails
@@ -163,7 +163,7 @@ class Actions:
         reach = REACH_PX * self.layout.view.per_px()
         row = self.state.row_at(float(value["x"]), float(value["y"]), reach)
         if row is None:
-            self.bridge.hover = ""
+            self.wire.show(hover="")
             return
         url = self.thumbnails.urls(self.state.run.frame_id[[row]], self.scale)[0]
-        self.bridge.hover = frame_panels.hover_card(self.state, row, url)
+        self.wire.show(hover=frame_panels.hover_card(self.state, row, url))

@@ -2,29 +2,60 @@
 
 from __future__ import annotations
 
-from bokeh.core.properties import Int, String
+import json
+
+from bokeh.core.properties import String
 from bokeh.model import DataModel
+
+#: The parts of the page that the server fills.
+PANELS = (
+    "counts", "views", "undo", "coloring", "legend", "clusters", "labels", "selection", "pager", "thumbs", "viewer", "export",
+    "known", "hover", "banner",
+)  # fmt: skip
 
 
 class Bridge(DataModel):
-    """What page and server tell each other besides the figures. ``message``: JSON from the page; ``done``: number of the last
-    message that was dealt with; the others are the HTML of the panels."""
+    """What page and server tell each other besides the figures. ``message``: JSON from the page. ``answer``: JSON to the page,
+    see `Wire.send`."""
 
     message = String()
-    done = Int()
-    counts = String()
-    views = String()
-    undo = String()
-    coloring = String()
-    legend = String()
-    clusters = String()
-    labels = String()
-    selection = String()
-    pager = String()
-    thumbs = String()
-    viewer = String()
-    export = String()
-    known = String()
-    toast = String()
-    hover = String()
-    banner = String()
+    answer = String()
+
+
+class Wire:
+    """Gathers what changes on the page, so that one message shows it all and nobody sees half of it."""
+
+    def __init__(self) -> None:
+        self.bridge = Bridge(name="bridge")
+        self.panels = dict.fromkeys(PANELS, "")
+        self.done = 0
+        self.toast: tuple[str, str] = ("", "")
+        self._changed: set[str] = set(PANELS)
+        self._n_sent = 0
+
+    def show(self, **panels: str) -> None:
+        """Fill panels with HTML; sent with the next `send`, where it is not there already."""
+        for name, html in panels.items():
+            if self.panels[name] != html:
+                self.panels[name] = html
+                self._changed.add(name)
+
+    def say(self, html: str, bad: bool = False) -> None:
+        """A short message at the foot of the page."""
+        self.toast = ("bad" if bad else "", html)
+
+    def send(self, done: int | None = None) -> None:
+        """Send what changed. ``done``: number of the page's message that this answers.
+
+        The answer holds ``sent`` (its own number), ``done``, ``panels`` (name -> HTML, the changed ones) and ``toast``
+        ([kind, HTML] or null).
+        """
+        news = {name: self.panels[name] for name in PANELS if name in self._changed}
+        said = self.toast if self.toast[1] else None
+        if done is None and not news and said is None:
+            return
+        self.done = self.done if done is None else done
+        self._n_sent += 1
+        self.bridge.answer = json.dumps({"sent": self._n_sent, "done": self.done, "panels": news, "toast": said})
+        self._changed.clear()
+        self.toast = ("", "")

@@ -1,26 +1,31 @@
 "use strict";
 // The page's side of the explorer: clicks and keys become messages, panels show what the server sends.
 window.shotsort = (() => {
-  const PANELS = ["counts", "views", "undo", "coloring", "legend", "clusters", "labels", "selection", "pager", "thumbs",
-                  "viewer", "export", "known", "banner"];
   const one = (query) => document.querySelector(query);
-  let bridge = null, tools = {}, sent = 0, mode = "replace", hoverTimer = null, toastTimer = null, drawing = false;
+  let bridge = null, tools = {}, sent = 0, done = 0, mode = "replace", hoverTimer = null, toastTimer = null, drawing = false;
 
   function send(act, value = "") {
     if (!bridge) return;
     sent += 1;
+    document.body.dataset.sent = sent;
     bridge.message = JSON.stringify({n: sent, act, value});
-    setTimeout(() => { if (bridge.done < sent) one("#page").classList.add("busy"); }, 150);
+    setTimeout(() => { if (done < sent) one("#page").classList.add("busy"); }, 150);
   }
 
-  function idle() {
-    if (bridge.done >= sent) one("#page").classList.remove("busy");
-    document.body.dataset.done = bridge.done;
+  // Everything that one action changed arrives in one answer and is shown at once.
+  function answered() {
+    const news = JSON.parse(bridge.answer);
+    for (const [name, html] of Object.entries(news.panels)) draw(name, html);
+    if (news.toast) toast(...news.toast);
+    done = Math.max(done, news.done);
+    if (done >= sent) one("#page").classList.remove("busy");
+    document.body.dataset.done = done;
   }
 
-  function draw(name) {
+  function draw(name, html) {
     const panel = one(`[data-panel="${name}"]`);
-    panel.innerHTML = bridge[name];
+    panel.innerHTML = html;
+    if (name === "hover") panel.classList.toggle("show", html !== "");
     if (name === "thumbs") {
       const first = panel.querySelector(".thumb")?.dataset.value ?? "";
       if (first !== panel.dataset.first) panel.scrollTop = 0;
@@ -29,8 +34,7 @@ window.shotsort = (() => {
     if (name === "clusters") panel.querySelector(".row.on")?.scrollIntoView({block: "nearest"});
   }
 
-  function toast() {
-    const [, kind, html] = bridge.toast.match(/^\d*\|(\w*)\|([^]*)$/) ?? [null, "", ""];
+  function toast(kind, html) {
     const box = one("#toast");
     box.innerHTML = html;
     box.className = `show ${kind}`;
@@ -38,18 +42,11 @@ window.shotsort = (() => {
     toastTimer = setTimeout(() => { box.className = ""; }, kind === "bad" ? 9000 : 4000);
   }
 
-  function connect(model, property, call) {
-    model.connect(model.properties[property].change, call);
-    call();
-  }
-
   function start(model, gestures) {
     bridge = model;
     tools = gestures;
-    for (const name of PANELS) connect(bridge, name, () => draw(name));
-    connect(bridge, "done", idle);
-    bridge.connect(bridge.properties.toast.change, toast);
-    connect(bridge, "hover", () => { const box = one("#hover"); box.innerHTML = bridge.hover; box.classList.toggle("show", bridge.hover !== ""); });
+    bridge.connect(bridge.properties.answer.change, answered);
+    answered();
     listen();
     one("#page").classList.remove("busy");
     document.body.dataset.ready = "yes";
@@ -57,7 +54,7 @@ window.shotsort = (() => {
 
   // A page that waits for a layout: load again when there is one.
   function wait(model) {
-    model.connect(model.properties.banner.change, () => location.reload());
+    model.connect(model.properties.answer.change, () => location.reload());
     document.body.dataset.ready = "yes";
   }
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from apps.explorer import frame_panels, panels
 from apps.explorer.actions import REACH_PX, Actions
-from apps.explorer.bridge import Bridge
+from apps.explorer.bridge import Bridge, Wire
 from apps.explorer.coloring import colorings
 from apps.explorer.figures import MOST_POINTS, FrameFigure, LayoutFigure
 from apps.explorer.run import Library, taken
@@ -45,7 +45,7 @@ class Session(Actions):
     def __init__(self, doc: Document, library: Library, book: LabelBook) -> None:
         self.doc = doc
         self.state = state = Explorer(library, book)
-        self.bridge = Bridge(name="bridge")
+        self.wire = Wire()
         self.scale, self.color_by, self.rings, self.mode = "log", "cluster", False, "replace"
         self.thumbnails = Thumbnails(state.run.store)
         self.layout, self.frame = LayoutFigure(), FrameFigure(state.run.store.geometry)
@@ -55,10 +55,11 @@ class Session(Actions):
         self.redraw(whole=True)
         self.refresh_labels()
         self.refresh_selection()
+        self.wire.send()
         self._wire()
 
     def _wire(self) -> None:
-        doc, plot, bridge = self.doc, self.layout.plot, self.bridge
+        doc, plot, bridge = self.doc, self.layout.plot, self.wire.bridge
         doc.template = page_template()
         doc.title = f"{self.state.run.work.path.resolve().name} · shotsort"
         doc.template_variables["work"] = escape(self.state.run.work.path.resolve().name)
@@ -91,7 +92,7 @@ class Session(Actions):
             log.warning("a page asked for the unknown action %.40r", act)
         else:
             self._guarded(action, value)
-        self.bridge.done = number
+        self.wire.send(done=number)
 
     def _guarded(self, action: Any, *values: Any) -> None:
         """Do it; an error of the person's, or of the files, becomes a message on the page."""
@@ -106,6 +107,7 @@ class Session(Actions):
     def _drawn(self, event: SelectionGeometry) -> None:
         if event.final and event.geometry:
             self._guarded(self._select_region, event.geometry)
+            self.wire.send()
 
     def _select_region(self, drawn: dict[str, Any]) -> None:
         if drawn["type"] == "rect":
@@ -122,6 +124,7 @@ class Session(Actions):
 
     def _tapped(self, event: Tap) -> None:
         self._guarded(self._select_point, event)
+        self.wire.send()
 
     def _select_point(self, event: Tap) -> None:
         if self.state.select_point(float(event.x), float(event.y), REACH_PX * self.layout.view.per_px()):
@@ -137,21 +140,23 @@ class Session(Actions):
     def _redraw_moved(self) -> None:
         self._redraw_later = None
         self.redraw(whole=False)
+        self.wire.send()
 
     def _poll(self) -> None:
         try:
             if self.state.refresh_labels():
                 self.refresh_all_labels()
             if self.state.results_changed():
-                self.bridge.banner = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
+                news = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
+                self.wire.show(banner=news)
         except ShotsortError as error:
-            self.bridge.banner = escape(str(error))
+            self.wire.show(banner=escape(str(error)))
+        self.wire.send()
 
     # -- to the page -----------------------------------------------------------------------------------------------------
     def say(self, text: str, bad: bool = False) -> None:
         """A short message; a person's own words in it are escaped."""
-        count = int(self.bridge.toast.partition("|")[0] or 0) + 1
-        self.bridge.toast = f"{count}|{'bad' if bad else ''}|{escape(text)}"
+        self.wire.say(escape(text), bad)
 
     def redraw(self, whole: bool) -> None:
         """Draw the layout's points in the present colouring."""
@@ -163,8 +168,10 @@ class Session(Actions):
         strata = taken(run.cluster, run.layout_rows, -2)
         drawn = self.layout.draw(state.points, self.coloring, strata, whole)
         self.layout.name_clusters(run.layout.xy, strata, run.n_clusters)
-        self.bridge.coloring = panels.color_choice(list(choices), self.color_by)
-        self.bridge.legend = panels.legend(self.coloring, state, drawn)
+        self.wire.show(
+            coloring=panels.color_choice(list(choices), self.color_by),
+            legend=panels.legend(self.coloring, state, drawn),
+        )
 
     def refresh_all_labels(self) -> None:
         """After a change of the label book."""
@@ -172,15 +179,19 @@ class Session(Actions):
         if self.state.selection.kind == "label":
             self.refresh_selection()
         else:
-            self.bridge.selection = panels.selection(self.state)
+            self.wire.show(selection=panels.selection(self.state))
             self.refresh_page()
             self._refresh_viewer_text()
 
     def refresh_labels(self) -> None:
         """Everything that labels show in, besides the selection."""
-        state, bridge = self.state, self.bridge
-        bridge.counts, bridge.views = panels.counts(state), panels.views(state)
-        bridge.undo, bridge.known = panels.undo_buttons(state), panels.known_labels(state)
+        state = self.state
+        self.wire.show(
+            counts=panels.counts(state),
+            views=panels.views(state),
+            undo=panels.undo_buttons(state),
+            known=panels.known_labels(state),
+        )
         if self.color_by == "label":
             self.redraw(whole=False)
             self.refresh_marks()
@@ -189,13 +200,13 @@ class Session(Actions):
     def _refresh_tables(self) -> None:
         state = self.state
         medoids = self.thumbnails.urls(state.run.clustering.medoids) if state.run.clustering else []
-        self.bridge.clusters = panels.clusters(state, medoids)
-        self.bridge.labels = panels.labels(state)
-        self.bridge.export = panels.export_hint(state)
+        self.wire.show(
+            clusters=panels.clusters(state, medoids), labels=panels.labels(state), export=panels.export_hint(state)
+        )
 
     def refresh_selection(self) -> None:
         """After another selection."""
-        self.bridge.selection = panels.selection(self.state)
+        self.wire.show(selection=panels.selection(self.state))
         self._refresh_tables()
         self.refresh_page()
         self.refresh_focus()
@@ -204,8 +215,7 @@ class Session(Actions):
         """The page of thumbnails."""
         state = self.state
         urls = self.thumbnails.urls(state.run.frame_id[state.page_rows()], self.scale)
-        self.bridge.pager = frame_panels.pager(state)
-        self.bridge.thumbs = frame_panels.thumbs(state, urls)
+        self.wire.show(pager=frame_panels.pager(state), thumbs=frame_panels.thumbs(state, urls))
 
     def refresh_focus(self) -> None:
         """The large picture."""
@@ -215,7 +225,7 @@ class Session(Actions):
 
     def _refresh_viewer_text(self) -> None:
         n_mean = len(self.state.sample_rows())
-        self.bridge.viewer = frame_panels.viewer(self.state, self.scale, self.rings, n_mean)
+        self.wire.show(viewer=frame_panels.viewer(self.state, self.scale, self.rings, n_mean))
 
     def _picture(self) -> NDArray | None:
         run = self.state.run
@@ -253,6 +263,6 @@ def _explain(doc: Document, library: Library, error: ShotsortError) -> None:
 
     def poll() -> None:
         if library.stamp() != stamp:
-            bridge.banner = "ready"
+            bridge.answer = "ready"
 
     doc.add_periodic_callback(poll, POLL_MS)

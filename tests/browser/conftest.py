@@ -19,6 +19,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+#: How long a page may take to do what it was asked, on a machine that is busy with other things.
+PATIENCE_S = 30
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +59,7 @@ class Page:
 
     def __init__(self, browser, url, width=1280, height=800):
         self.page = browser.new_page(viewport={"width": width, "height": height})
+        self.page.set_default_timeout(1000 * PATIENCE_S)
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(url)
@@ -66,22 +69,59 @@ class Page:
         """As it was when the page was loaded, but for page size and order."""
         self.page.keyboard.press("Escape")  # leaves a field that has the focus
         self.page.keyboard.press("Escape")
-        self.expect("document.querySelector('#selection h2')?.textContent === 'Nothing selected'")
         self.page.click('[data-act=color][data-value="cluster"]')
         self.page.keyboard.press("o")
+        self.fit()
+        self.expect("document.querySelector('#selection h2')?.textContent === 'Nothing selected'")
+
+    def fit(self):
+        """All points in view, as the person sees it: the server has answered whatever was asked before, too."""
         self.page.keyboard.press("f")
+        self.settle()
+
+    def settle(self):
+        """Wait until the server has answered all that the page has asked for."""
+        self.expect("document.body.dataset.done === document.body.dataset.sent")
 
     def text(self, name):
+        """What a panel says now; only for what does not follow from an action just done (see `expect_text`)."""
         return self.page.inner_text(f"#{name}")
 
     def expect(self, condition, *values):
         """Wait until the JavaScript ``condition`` of ``v`` (the values) holds."""
-        self.page.wait_for_function(f"v => {condition}", arg=list(values), timeout=10_000)
+        self.page.wait_for_function(f"v => {condition}", arg=list(values))
+
+    def expect_text(self, name, *words):
+        """Wait until the panel shows all of the words."""
+        self.expect("v[1].every(w => document.getElementById(v[0])?.textContent.includes(w))", name, list(words))
+
+    def expect_no_text(self, name, word):
+        """Wait until the panel does not show the word."""
+        self.expect("!document.getElementById(v[0]).textContent.includes(v[1])", name, word)
+
+    def expect_title(self, title):
+        """Wait until this is what is selected."""
+        self.expect("document.querySelector('#selection h2')?.textContent === v[0]", title)
+
+    def expect_thumbs(self, n):
+        """Wait until ``n`` thumbnails are shown."""
+        self.expect("document.querySelectorAll('#thumbs img').length === v[0]", n)
 
     def pick_cluster(self, cluster):
         self.page.click(f'#clusters .row[data-value="{cluster}"]')
-        title = "Noise" if cluster == -1 else f"Cluster {cluster}"
-        self.expect("document.querySelector('#selection h2').textContent === v[0]", title)
+        self.expect_title("Noise" if cluster == -1 else f"Cluster {cluster}")
+
+    def pixel_of(self, x, y):
+        """Where on the screen the map shows the point (x, y) of the layout."""
+        box = self.page.locator("#map").bounding_box()
+        ranges = self.page.evaluate(
+            """() => { const p = Bokeh.documents[0].get_model_by_name("layout"), [x, y] = [p.x_range, p.y_range];
+            return [x.start, x.end, y.start, y.end]; }"""
+        )
+        return (
+            box["x"] + box["width"] * (x - ranges[0]) / (ranges[1] - ranges[0]),
+            box["y"] + box["height"] * (ranges[3] - y) / (ranges[3] - ranges[2]),
+        )
 
     def lasso(self, points, key=None):
         """Draw through ``points``, screen pixels relative to the map, with the mouse."""

@@ -34,10 +34,11 @@ def opened(work):
 
 
 def send(session, act, value=""):
-    number = session.bridge.done + 1
-    session.bridge.message = json.dumps({"n": number, "act": act, "value": value})
-    assert session.bridge.done == number
-    return session.bridge
+    number = session.wire.done + 1
+    session.wire.bridge.message = json.dumps({"n": number, "act": act, "value": value})
+    answer = json.loads(session.wire.bridge.answer)
+    assert session.wire.done == answer["done"] == number
+    return answer
 
 
 def blanks(tmp_path):
@@ -109,16 +110,16 @@ def test_read_only_folder_is_said(work, monkeypatch):
     monkeypatch.setattr(
         LabelBook, "_create", lambda self: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
     )
-    assert "Permission denied" in send(session, "label", "cube").toast
+    assert "Permission denied" in send(session, "label", "cube")["toast"][1]
 
 
 def test_results_made_anew_are_told(work):
     session = opened(work)
     session._poll()
-    assert session.bridge.banner == ""
+    assert session.wire.panels["banner"] == ""
     work.write_clustering(work.read_clustering("density"))
     session._poll()
-    assert "made anew" in session.bridge.banner
+    assert "made anew" in session.wire.panels["banner"]
 
 
 def test_at_most_50000_points_are_drawn_and_zoom_shows_more():
