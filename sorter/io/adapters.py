@@ -42,8 +42,8 @@ def adapter(name: str) -> type[Reader]:
     return getattr(importlib.import_module(module), cls)
 
 
-def adapter_name(path: str | Path) -> str:
-    """Name of the adapter for ``path``. Raises InputError where there is none or nothing is there."""
+def adapter_name(path: str | Path, live: bool = False) -> str:
+    """Name of the adapter for ``path``; live: see `ReadOptions`. Raises InputError where there is none or nothing is there."""
     found = require_file(path)
     if found.is_dir():
         return _folder_adapter(path, found)
@@ -58,7 +58,7 @@ def adapter_name(path: str | Path) -> str:
     if name == "hdf5":
         from sorter.io.cxi import has_single_frames
 
-        return "cxi_entries" if has_single_frames(path) else "hdf5"
+        return "cxi_entries" if has_single_frames(path, live) else "hdf5"
     return name
 
 
@@ -74,7 +74,8 @@ def _folder_adapter(path: str | Path, found: Path) -> str:
 
 def open_recording(path: str | Path, options: ReadOptions | None = None) -> Reader:
     """An open reader of ``path``; use it as a context manager."""
-    return adapter(adapter_name(path))(path, options or ReadOptions())
+    options = options or ReadOptions()
+    return adapter(adapter_name(path, options.live))(path, options)
 
 
 def expand_sources(paths: Sequence[str | Path]) -> list[str]:

@@ -33,9 +33,9 @@ def _images(tree: FileTree) -> list[FoundDataset]:
     return [d for d, _ in numbers if d.path.rsplit("/", 1)[-1] not in _MASK_NAMES]
 
 
-def has_single_frames(path: str | Path) -> bool:
+def has_single_frames(path: str | Path, live: bool = False) -> bool:
     """Whether a file keeps one frame per entry: entries in plenty, or a CXI file, with an image and no stack in the first."""
-    with open_hdf5(path) as file:
+    with open_hdf5(path, live) as file:
         names = entry_names(file)
         if not names or (len(names) < 2 and "cxi_version" not in file):
             return False
@@ -51,7 +51,7 @@ class EntriesReader(Reader):
 
     def __init__(self, path: str | Path, options: ReadOptions) -> None:
         self._path = path
-        self._file = open_hdf5(path)
+        self._file = open_hdf5(path, options.live)
         try:
             self._describe(options)
         except BaseException:

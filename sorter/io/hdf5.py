@@ -19,6 +19,7 @@ from sorter.io.hdf5_tree import (
     choose_dataset,
     column_datasets,
     column_names,
+    grown_alike,
     open_hdf5,
     read_tree,
 )
@@ -35,10 +36,12 @@ class Hdf5Reader(Reader):
 
     def __init__(self, path: str | Path, options: ReadOptions) -> None:
         self._path = path
-        self._file = open_hdf5(path)
+        self._file = open_hdf5(path, options.live)
         try:
             tree = read_tree(self._file)
             found = choose_dataset(path, tree, options.dataset)
+            if self._file.swmr_mode:
+                tree = grown_alike(self._file, tree, found.shape[0])
             self._frames: h5py.Dataset = self._file[found.path]
             self._describe(tree, found, options)
         except BaseException:
@@ -112,6 +115,20 @@ class Hdf5Reader(Reader):
     def truth(self, start: int, stop: int) -> dict[str, NDArray]:
         """The columns of /truth."""
         return self._rows(self._truth, start, stop)
+
+    def refresh(self) -> int:
+        """Frames that can be read now with all their columns; more than at first while a SWMR writer appends."""
+        if not self._file.swmr_mode:
+            return self.recording.n_frames
+        rows = [self._frames, *(self._file[p] for p in (*self._columns.values(), *self._truth.values()))]
+        if self._frame_mask is not None:
+            rows.append(self._frame_mask)
+        try:
+            for dataset in rows:
+                dataset.refresh()
+            return min(dataset.shape[0] for dataset in rows)
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"{self._path}: cannot be read any more ({error}); is the disk there?") from error
 
     def close(self) -> None:
         """Close the file."""

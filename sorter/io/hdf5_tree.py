@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -25,18 +25,30 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
-def open_hdf5(path: str | Path) -> h5py.File:
-    """The HDF5 file ``path``, for reading. Raises InputError where it is missing, is something else, or is truncated."""
+def open_hdf5(path: str | Path, live: bool = False) -> h5py.File:
+    """The HDF5 file ``path``, for reading. Raises InputError where it is missing, is something else, or is truncated.
+
+    live: without a lock, and as a SWMR reader where a writer has it open in that mode (single writer, multiple readers).
+    """
     found = require_file(path)
     if found.is_dir():
         raise InputError(f"{path}: is a folder; give a file, or the folder of a run or of images")
     if not h5py.is_hdf5(found):
         raise InputError(f"{path}: not an HDF5 file; check the file, or give it its proper ending")
     try:
-        return h5py.File(found, "r", locking="best-effort")
+        return _open_live(found) if live else h5py.File(found, "r", locking="best-effort")
     except OSError as error:
         what = "truncated; copy it again" if "truncated" in str(error) else f"cannot be opened ({error})"
         raise InputError(f"{path}: {what}") from error
+
+
+def _open_live(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "already open for write" not in str(error):
+            raise
+        return h5py.File(path, "r", swmr=True, locking=False)
 
 
 @dataclass(frozen=True)
@@ -180,6 +192,16 @@ def _listing(datasets: list[FoundDataset] | tuple[FoundDataset, ...], most: int 
     shown = [d.text for d in datasets[:most]]
     more = len(datasets) - len(shown)
     return (", ".join(shown) or "no datasets at all") + (f" and {more} more" if more > 0 else "")
+
+
+def grown_alike(file: h5py.File, tree: FileTree, n_frames: int) -> FileTree:
+    """The tree of a file that grows, with ``n_frames`` rows for each dataset that grows: a writer appends to one after another,
+    so a look between two appends sees different lengths."""
+    grown = [
+        replace(d, shape=(n_frames, *d.shape[1:])) if d.shape and file[d.path].maxshape[0] is None else d
+        for d in tree.datasets
+    ]
+    return replace(tree, datasets=tuple(grown))
 
 
 def column_datasets(tree: FileTree, n_frames: int, frames: FoundDataset, most_values: int) -> Iterator[FoundDataset]:

@@ -22,10 +22,14 @@ MAX_COLUMN_VALUES = 64
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a person says about files: dataset of the frames, convention of the mask in the file (one of masks.CONVENTIONS)."""
+    """What a person says about files: dataset of the frames, convention of the mask in the file (one of masks.CONVENTIONS).
+
+    live: the file may be recorded just now: it is read without a lock, which could stop its writer.
+    """
 
     dataset: str | None = None
     mask_convention: str | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ class Reader(ABC):
     def truth(self, start: int, stop: int) -> Mapping[str, NDArray]:
         """Truth of frames start..stop-1 where they were simulated: name -> (stop - start, ...) numbers or text."""
         return {}
+
+    def refresh(self) -> int:
+        """Number of frames that can be read now; it grows where the file does."""
+        return self.recording.n_frames
 
     def close(self) -> None:  # noqa: B027  most readers hold nothing open
         """Let go of the file."""

@@ -22,10 +22,18 @@ from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest, software_versions, utc_now
 from sorter.core.subset import Subset
+from sorter.io.growing import GrowingResult, rows_that_count
 from sorter.io.whole import whole_folder, write_text_whole, writing
 from sorter.io.zarr_store import ZarrFrameStore
 
 SCHEMA_VERSION = 1
+#: Arrays with one row per frame, by kind of result.
+GROWING = {
+    "hits": ("frame_id", "photons", "score", "is_hit"),
+    "embeddings": ("frame_id", "vectors"),
+    "clusters": ("frame_id", "labels", "strength", "assigned"),
+    "layouts": ("frame_id", "xy"),
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -243,7 +251,19 @@ class WorkFolder:
             raise WorkFolderError(
                 f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort"
             )
-        return {key: np.asarray(array[:]) for key, array in group.arrays()}, attrs
+        growing, n_valid = rows_that_count(dict(group.attrs))
+        arrays = {k: np.asarray(array[:n_valid] if k in growing else array[:]) for k, array in group.arrays()}
+        return arrays, attrs
+
+    def growing(self, kind: str, name: str) -> GrowingResult:
+        """The result ``name`` of ``kind``, to append rows to (`GROWING` says to which arrays).
+
+        Whoever appends writes frames first, then hits, embeddings, clusters and layouts; whoever reads several results while
+        they grow reads them the other way round, and finds every frame of one in those read after it.
+        """
+        if name not in self.result_names(kind):
+            raise MissingResultError(f"{self.path}: no {kind} '{name}' to append to")
+        return GrowingResult(self.path / "results.zarr" / kind / _checked(name), GROWING[kind])
 
     # -- manifests -------------------------------------------------------------------------------------------------------
     def write_manifest(self, manifest: RunManifest) -> Path:

@@ -18,10 +18,15 @@ from sorter.io.recording import MAX_COLUMN_VALUES, Reader, ReadOptions, Recordin
 from sorter.io.zarr_store import TEXT, decode_text
 
 _STORE_TABLES = ("frame_id", "source_file", "source_index")
+_COUNTER = "n_valid"
 
 
 class ZarrReader(Reader):
-    """One stack of frames in a zarr group (or a zarr array by itself), format 2 or 3."""
+    """One stack of frames in a zarr group (or a zarr array by itself), format 2 or 3.
+
+    An attribute ``n_valid`` says how many rows count; a writer that appends sets it after the data. has_counter: whether there
+    is one.
+    """
 
     name: ClassVar[str] = "zarr"
 
@@ -39,7 +44,8 @@ class ZarrReader(Reader):
         self._frames: Any = members[name]
         attrs: dict[str, Any] = dict(root.attrs)
         own = attrs.get("shotsort", {})
-        n = int(own["n_valid"]) if own else int(self._frames.shape[0])
+        n = self._available(attrs)
+        self.has_counter = bool(own) or _COUNTER in attrs
         shape = tuple(self._frames.shape)
         check_frames(path, name, (n, *shape[1:]) if len(shape) == 3 else shape)
         rows = {k: a for k, a in members.items() if k not in (name, *_STORE_TABLES) and self._is_column(a, shape[0])}
@@ -55,6 +61,24 @@ class ZarrReader(Reader):
             Geometry((shape[1], shape[2])) if geometry is None else Geometry.from_dict(dict(geometry)),
             _unit(own.get("unit", attrs.get("unit", self._frames.attrs.get("unit")))), bits,
         )  # fmt: skip
+
+    def _available(self, attrs: dict[str, Any]) -> int:
+        """Frames that count: as many as a counter says, else all rows."""
+        own = attrs.get("shotsort", attrs)
+        return min(int(own.get(_COUNTER, self._frames.shape[0])), int(self._frames.shape[0]))
+
+    def refresh(self) -> int:
+        """Frames that can be read now, with all their columns."""
+        try:
+            root = zarr.open(str(self._path), mode="r")
+            members = _arrays(root)
+            self._frames = members[self.recording.dataset]
+            self._columns = {name: members[array.path] for name, array in self._columns.items()}
+            self._truth = {name: members[array.path] for name, array in self._truth.items()}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self._path}: cannot be read any more ({error}); is the disk there?") from error
+        rows = [int(a.shape[0]) for a in (*self._columns.values(), *self._truth.values())]
+        return min([self._available(dict(root.attrs)), *rows])
 
     def _choose(self, members: dict[str, Any], wanted: str | None) -> str:
         there = (

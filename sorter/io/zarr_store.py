@@ -34,8 +34,9 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Source:
-    """One recorded file (or run directory) that frames came from. path: as it was given; n_frames: stored of it so far, the
-    first ones; fingerprint: hash of its first frame, by which a moved file is told from another one of the same name."""
+    """One recorded file (or run directory, or stream) that frames came from. path: as it was given; n_frames: stored of it so
+    far, the first ones unless ``gaps``; fingerprint: hash of its first frame, by which a moved file is told from another one of
+    the same name."""
 
     path: str
     dataset: str
@@ -45,6 +46,7 @@ class Source:
     absolute_path: str = ""
     reader: str = ""
     fingerprint: str = ""
+    gaps: bool = False
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,23 @@ class FrameWriter:
         if place == len(self._sources):
             self._sources.append(replace(source, n_frames=0))
         else:
-            self._sources[place] = replace(source, n_frames=self._sources[place].n_frames)
+            known = self._sources[place]
+            self._sources[place] = replace(source, n_frames=known.n_frames, gaps=known.gaps)
         return place
+
+    def missing(self, place: int, n_frames: int) -> list[tuple[int, int]]:
+        """Ranges (start, stop) of the first ``n_frames`` frames of a source that are not committed yet."""
+        known = self._sources[place]
+        if not known.gaps:
+            return [(known.n_frames, n_frames)] if known.n_frames < n_frames else []
+        n = self.info.n_valid
+        file, index = (np.asarray(self._group[name][:n]) for name in ("source_file", "source_index"))  # type: ignore[index]
+        stored = index[file == place]
+        there = np.zeros(n_frames + 2, bool)
+        there[stored[stored < n_frames] + 1] = True
+        there[[0, -1]] = True
+        edges = np.flatnonzero(np.diff(there.astype(np.int8)))
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist()))
 
     def reserve(self, n: int) -> None:
         """Make room for ``n`` more frames."""
@@ -109,14 +124,18 @@ class FrameWriter:
         with writing(self.path):
             self._frames.resize((capacity, *self._frames.shape[1:]))
 
-    def append(self, block: FrameBlock) -> None:
-        """Add frames; they count from the next `commit` on, which comes by itself every few shards."""
+    def append(self, block: FrameBlock, gaps: bool = False) -> None:
+        """Add frames; they count from the next `commit` on, which comes by itself every few shards.
+
+        gaps: whether frames of the source may be missing before these.
+        """
         known = self._sources[block.source]
-        if block.first_index != known.n_frames:
+        if block.first_index != known.n_frames and not gaps:
             raise InputError(
                 f"{known.path}: frame {block.first_index} comes after {known.n_frames} frames of this source"
             )
-        self._sources[block.source] = replace(known, n_frames=known.n_frames + len(block.frames))
+        jumps = known.gaps or block.first_index != known.n_frames
+        self._sources[block.source] = replace(known, n_frames=known.n_frames + len(block.frames), gaps=jumps)
         self._held.append(np.asarray(block.frames, self._frames.dtype))
         self._table.append(
             replace(block, frames=np.empty((len(block.frames), 0, 0)))
@@ -191,7 +210,8 @@ class FrameWriter:
             raise InputError(
                 f"column {name}: rows of {values.shape[1:]}, before {array.shape[1:]}; give a new work folder"
             )
-        array.resize((max(array.shape[0], first + len(values)), *(int(w) for w in width)))
+        room = max(array.shape[0], first + len(values), self._frames.shape[0])  # one resize for all that is reserved
+        array.resize((room, *(int(w) for w in width)))
         rows = slice(first, first + len(values))
         if text:
             padded = np.zeros((len(values), array.shape[1]), np.uint8)

@@ -181,12 +181,12 @@ def _append_all(writer: FrameWriter, surveyed: list[Surveyed], conditioner: Cond
     with Progress("ingest", new, "frames") as bar:
         for found in surveyed:
             place = writer.source(found.source)
-            first, last = writer.sources[place].n_frames, found.source.n_frames
-            if first >= last:
+            missing = writer.missing(place, found.source.n_frames)
+            if not missing:
                 continue
             with adapter(found.source.reader)(found.source.path, found.options) as reader:
-                for start, stop in _ranges(reader, first, last):
-                    writer.append(_block(reader, conditioner, place, start, stop))
+                for start, stop in (part for first, last in missing for part in _ranges(reader, first, last)):
+                    writer.append(frame_block(reader, conditioner, place, start, stop), gaps=writer.sources[place].gaps)
                     bar.update(stop - start)
 
 
@@ -196,7 +196,8 @@ def _ranges(reader: Reader, first: int, last: int) -> list[tuple[int, int]]:
     return [(start, min(start + n, last)) for start in range(first, last, n)]
 
 
-def _block(reader: Reader, conditioner: Conditioner, place: int, start: int, stop: int) -> FrameBlock:
+def frame_block(reader: Reader, conditioner: Conditioner, place: int, start: int, stop: int) -> FrameBlock:
+    """Frames start..stop-1 of an open file, as the store of a work folder takes them."""
     recording = reader.recording
     frames = reader.read(start, stop)
     bad: NDArray[np.bool_] | None = reader.read_bad(start, stop) if recording.has_frame_masks else None

@@ -168,3 +168,23 @@ def _write(path, content):
 def _zarr(path, shape):
     zarr.open_group(path, mode="w").create_array("frames", data=np.zeros(shape, np.float32))
     return path
+
+
+@pytest.mark.parametrize("counter", [True, False])
+def test_zarr_that_grows(tmp_path, counter):
+    group = zarr.open_group(tmp_path / "live.zarr", mode="w")
+    frames = group.create_array("data", shape=(2, 16, 16), dtype=np.uint16, chunks=(1, 16, 16))
+    energy = group.create_array("energy", shape=(2,), dtype=np.float64, chunks=(64,))
+    if counter:
+        group.attrs["n_valid"] = 2
+    with open_recording(tmp_path / "live.zarr") as reader:
+        assert reader.refresh() == 2 and reader.has_counter == counter
+        frames.resize((4, 16, 16))
+        frames[2:] = 7
+        assert reader.refresh() == 2  # the machine data are not there yet
+        energy.resize((4,))
+        energy[2:] = 0.5
+        assert reader.refresh() == (2 if counter else 4)
+        group.attrs["n_valid"] = 4
+        assert reader.refresh() == 4 and reader.read(2, 4).max() == 7
+        assert reader.columns(2, 4)["energy"].tolist() == [0.5, 0.5]

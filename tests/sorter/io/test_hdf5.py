@@ -1,5 +1,8 @@
 """Finding the frames of an HDF5 file, and metadata where the field keeps them."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -185,3 +188,48 @@ def test_volumes_are_refused_with_the_reason(path):
         file["data"].attrs["axes"] = "experiment_identifier:z:y:x"
     with pytest.raises(InputError, match="holds volumes"):
         recording(path)
+
+
+@pytest.fixture
+def swmr_file(tmp_path):
+    """A file that is written in SWMR mode, and a function that appends one frame and its row of machine data."""
+    path = tmp_path / "live.h5"
+    file = h5py.File(path, "w", libver="latest", locking=False)  # one process cannot have both kinds
+    frames = file.create_dataset("data", (1, 16, 16), np.uint16, maxshape=(None, 16, 16), chunks=(1, 16, 16))
+    energy = file.create_dataset("energy", (1,), np.float64, maxshape=(None,))
+    file.swmr_mode = True
+
+    def append(dataset, value):
+        dataset.resize(len(dataset) + 1, axis=0)
+        dataset[-1] = value
+        dataset.flush()
+
+    yield path, lambda v: append(frames, v), lambda v: append(energy, v)
+    file.close()
+
+
+def test_a_file_that_grows(swmr_file):
+    path, frame, energy = swmr_file
+    frame(1)  # at this moment there are two frames and one row of machine data
+    with open_recording(path, ReadOptions(live=True)) as reader:
+        assert reader.refresh() == 1
+        energy(0.5)
+        assert reader.refresh() == 2
+        frame(2)
+        energy(0.25)
+        assert reader.refresh() == 3
+        assert reader.read(1, 3)[:, 0, 0].tolist() == [1, 2] and reader.columns(0, 3)["energy"].tolist() == [
+            0,
+            0.5,
+            0.25,
+        ]
+
+
+def test_reading_live_never_locks_the_writer_out(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros((3, 16, 16), np.uint16)
+    with open_recording(path, ReadOptions(live=True)) as reader:
+        assert reader.refresh() == 3
+        code = f"import h5py; h5py.File({str(path)!r}, 'r+').close()"
+        assert subprocess.run([sys.executable, "-c", code]).returncode == 0

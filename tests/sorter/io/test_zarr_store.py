@@ -173,3 +173,30 @@ def test_chunks_are_about_two_megabytes(monkeypatch):
         block_frames((128, 128), np.dtype(np.uint16)) == 1024 // 16
         and block_frames((4096, 4096), np.dtype(np.float32)) == 1
     )
+
+
+def test_frames_that_were_skipped_can_come_later(tmp_path):
+    new_store(tmp_path / "f")
+    writer = FrameWriter(tmp_path / "f")
+    place = writer.source(Source("run0.h5", "data", "run0", 0))
+    writer.reserve(60)
+    with pytest.raises(InputError, match="comes after 0 frames"):
+        writer.append(block(20, 30))
+    for start, stop in ((20, 30), (0, 10), (50, 60)):
+        writer.append(block(start, stop), gaps=True)
+        writer.commit()
+    assert FrameWriter(tmp_path / "f").missing(place, 70) == [(10, 20), (30, 50), (60, 70)]
+    writer = FrameWriter(tmp_path / "f")
+    for start, stop in writer.missing(place, 60):
+        writer.append(block(start, stop), gaps=True)
+    writer.commit()
+    store = ZarrFrameStore(tmp_path / "f")
+    assert writer.missing(place, 60) == [] and store.info.sources[0].n_frames == 60
+    np.testing.assert_array_equal(store.read(frame_ids("run0", "data", np.arange(60))), FRAMES[:60])
+
+
+def test_without_gaps_the_rest_is_missing(tmp_path):
+    new_store(tmp_path / "f")
+    writer = fill(tmp_path / "f", 37, 74)
+    writer.commit()
+    assert writer.missing(0, 74) == [] and writer.missing(0, 80) == [(74, 80)]

@@ -15,6 +15,7 @@ from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.identity import frame_ids
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
+from sorter.io.zarr_writer import FrameBlock, FrameWriter
 from sorter.stages.hits import find_hits
 from sorter.stages.ingest import IngestConfig, ingest
 from tests.sorter.io.recorded_files import BAD, MAKERS, cxi, hdf5, npy, some_frames
@@ -312,3 +313,20 @@ def test_statistics_are_kept_up_to_date(tmp_path):
 def test_config_is_checked(values, message):
     with pytest.raises(InputError, match=message):
         IngestConfig(**values)
+
+
+def test_frames_that_a_live_run_skipped_are_added(tmp_path):
+    frames = np.random.default_rng(3).poisson(1.0, (40, 16, 16)).astype(np.uint16)
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file["data"] = frames[:10]
+    store = ingest(tmp_path / "run.h5", tmp_path / "work")
+    writer = FrameWriter(store.path)
+    writer.reserve(5)
+    ids = frame_ids("run.h5", "/data", np.arange(25, 30))
+    writer.append(FrameBlock(frames[25:30], ids, 0, 25, {}, {}), gaps=True)
+    writer.commit()
+    with h5py.File(tmp_path / "run.h5", "w") as file:
+        file["data"] = frames
+    store = ingest(tmp_path / "run.h5", tmp_path / "work")
+    assert len(store) == 40
+    np.testing.assert_array_equal(store.read(frame_ids("run.h5", "/data", np.arange(40))), frames)
