@@ -10,6 +10,7 @@ from sorter.stages.export import export
 from sorter.stages.hits import HitsConfig, find_hits
 from sorter.stages.ingest import IngestConfig, ingest
 from sorter.stages.label import label
+from sorter.stages.propose import ProposeConfig, propose
 from sorter.stages.subset import subset
 from sorter.stages.table import table
 from sorter.stages.train import TrainConfig, train
@@ -20,6 +21,7 @@ __all__ = [
     "EvaluateConfig",
     "HitsConfig",
     "IngestConfig",
+    "ProposeConfig",
     "SortConfig",
     "TrainConfig",
     "cluster",
@@ -30,6 +32,7 @@ __all__ = [
     "find_hits",
     "ingest",
     "label",
+    "propose",
     "report",
     "sort",
     "subset",

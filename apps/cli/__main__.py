@@ -26,6 +26,7 @@ COMMANDS = {
     "report": "write the static report of a work folder",
     "explore": "look at a work folder in the browser and label it",
     "label": "give labels to clusters or frames, undo, list",
+    "propose": "from a few labels to proposals for all hits, and what to label next",
     "subset": "store a named choice of frames",
     "export": "hand chosen frames to reconstruction",
     "table": "one row per frame as CSV",

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Authors that begin so are no persons: labels that came in bulk from accepted proposals.
+PROPOSAL = "proposal"
+
 
 @dataclass(frozen=True)
 class LabelEvent:
@@ -25,3 +28,8 @@ class LabelEvent:
     when: str
     reason: str
     target: int | None = None
+
+    @property
+    def is_proposal(self) -> bool:
+        """Whether the label came from an accepted proposal and not from a person's own look at these frames."""
+        return self.author.startswith(PROPOSAL)

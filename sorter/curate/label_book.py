@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError, WorkFolderError
-from sorter.core.labels import LabelEvent
+from sorter.core.labels import PROPOSAL, LabelEvent
 from sorter.core.manifest import utc_now
 from sorter.curate.label_state import LabelState
 
@@ -94,6 +94,10 @@ class LabelBook:
         with self._reader() as connection:
             return [] if connection is None else self._events(connection, since)
 
+    def state(self) -> LabelState:
+        """The labels as they are now; a copy that does not follow later events."""
+        return LabelState(self.events())
+
     def state_at(self, revision: int) -> LabelState:
         """The labels as they were after event ``revision``."""
         return LabelState(event for event in self.events() if event.revision <= revision)
@@ -112,7 +116,8 @@ class LabelBook:
 
     # -- writing ---------------------------------------------------------------------------------------------------------
     def add(self, frame_id: NDArray[np.uint64], label: str, reason: str = "") -> LabelEvent | None:
-        """Give ``label`` to frames. Returns the event; None, and no event, where all of them have it already.
+        """Give ``label`` to frames. Returns the event; None, and no event, where all of them have it already (for a person: where
+        a person gave it to all of them).
 
         Raises InputError for no frames at all or a label that cannot be one.
         """
@@ -160,7 +165,8 @@ class LabelBook:
         if not len(wanted):
             raise InputError(f"label '{label}': no frames were given")
         with self._writer() as (connection, state):
-            have = state.members(label) if kind == "add" else self._carriers(state, label)
+            by_people = not self.author.startswith(PROPOSAL)  # a person's word confirms a proposal's label
+            have = state.members(label, by_people) if kind == "add" else self._carriers(state, label)
             frames = np.setdiff1d(wanted, have) if kind == "add" else np.intersect1d(wanted, have)
             if not len(frames):
                 return None

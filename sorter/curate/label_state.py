@@ -25,7 +25,7 @@ class LabelState:
         self._events: dict[int, LabelEvent] = {}
         self._done: list[int] = []
         self._undone: list[int] = []
-        self._members: dict[str, NDArray[np.uint64]] = {}
+        self._members: dict[tuple[str, bool], NDArray[np.uint64]] = {}
         for event in events:
             self.apply(event)
 
@@ -46,7 +46,8 @@ class LabelState:
             changed = self._events[target[-1]]
         else:
             raise InputError(f"label event {event.revision}: kind '{event.kind}' is not known; update shotsort")
-        self._members.pop(changed.label, None)
+        for by_people in (False, True):
+            self._members.pop((changed.label, by_people), None)
         self.revision = event.revision
 
     @property
@@ -59,12 +60,21 @@ class LabelState:
         """The event that a redo brings back."""
         return self._events[self._undone[-1]] if self._undone else None
 
-    def members(self, label: str) -> NDArray[np.uint64]:
-        """Ids (n,) uint64, ascending, of the frames that carry ``label``; empty for a word never given."""
-        if label not in self._members:
+    def members(self, label: str, by_people: bool = False) -> NDArray[np.uint64]:
+        """Ids (n,) uint64, ascending, of the frames that carry ``label``; empty for a word never given.
+
+        by_people: only those to which a person gave it, not an accepted proposal.
+        """
+        key = (label, by_people)
+        if key not in self._members:
             mine = [self._events[r] for r in self._done if self._events[r].label == label]
-            self._members[label] = _fold(mine)
-        return self._members[label]
+            self._members[key] = _fold(mine, by_people)
+        return self._members[key]
+
+    def spoken_of(self) -> NDArray[np.uint64]:
+        """Ids (n,) uint64, ascending, of the frames of which a person has said anything, by giving or taking a label."""
+        events = [self._events[r] for r in self._done if not self._events[r].is_proposal]
+        return np.unique(np.concatenate([event.frame_id for event in events])) if events else np.empty(0, np.uint64)
 
     def labels(self) -> list[str]:
         """The labels that at least one frame carries, in alphabetical order."""
@@ -84,11 +94,12 @@ class LabelState:
         return found
 
 
-def _fold(events: list[LabelEvent]) -> NDArray[np.uint64]:
+def _fold(events: list[LabelEvent], by_people: bool) -> NDArray[np.uint64]:
     """Frames that carry a label after its add and remove ``events``: the last word on a frame holds."""
     if not events:
         return np.empty(0, np.uint64)
     ids = np.concatenate([event.frame_id for event in reversed(events)])
-    added = np.concatenate([np.full(len(event.frame_id), event.kind == "add") for event in reversed(events)])
+    counts = [event.kind == "add" and not (by_people and event.is_proposal) for event in reversed(events)]
+    added = np.repeat(counts, [len(event.frame_id) for event in reversed(events)])
     frames, latest = np.unique(ids, return_index=True)
     return frames[added[latest]]

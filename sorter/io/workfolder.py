@@ -21,6 +21,7 @@ from sorter.core.embedding import Embedding, Layout, check_rows
 from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest, software_versions, utc_now
+from sorter.core.proposals import Proposals
 from sorter.core.subset import Subset
 from sorter.io.growing import GrowingResult, rows_that_count
 from sorter.io.whole import whole_folder, write_text_whole, writing
@@ -211,6 +212,17 @@ class WorkFolder:
         arrays, attrs = self._read("subsets", name, "shotsort subset")
         return Subset(name, arrays["frame_id"], attrs["rule"], attrs["label_book_revision"], attrs["meta"])
 
+    def write_proposals(self, proposals: Proposals) -> None:
+        """Store proposals under their name."""
+        names = ("frame_id", "probability", "unknown", "next_value", "labelled")
+        arrays: dict[str, NDArray] = {name: getattr(proposals, name) for name in names}
+        self._write("proposals", proposals.name, arrays, {"classes": list(proposals.classes), "meta": proposals.meta})
+
+    def read_proposals(self, name: str = "default") -> Proposals:
+        """The proposals ``name``. Raises MissingResultError where they are not there."""
+        arrays, attrs = self._read("proposals", name, "shotsort propose")
+        return Proposals(name, classes=tuple(attrs["classes"]), **arrays, meta=attrs["meta"])
+
     def write_reconstruction(
         self, name: str, frame_id: NDArray[np.uint64], columns: dict[str, NDArray], meta: dict[str, Any]
     ) -> None:
@@ -224,8 +236,8 @@ class WorkFolder:
         return arrays.pop("frame_id"), arrays, attrs["meta"]
 
     def result_names(self, kind: str) -> list[str]:
-        """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets" or
-        "reconstructions"."""
+        """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets", "proposals"
+        or "reconstructions"."""
         folder = self.path / "results.zarr" / kind
         if not folder.is_dir():
             return []
