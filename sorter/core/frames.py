@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -14,6 +14,7 @@ from sorter.core.identity import rows_of
 
 Unit = Literal["adu", "photon", "arbitrary"]
 UNITS: tuple[str, ...] = get_args(Unit)
+_BLOCK = 64
 
 
 @runtime_checkable
@@ -48,7 +49,11 @@ class FrameStore(Protocol):
         ...
 
     def chunks(self, n: int) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
-        """Pairs (ids, frames) of at most ``n`` frames each, in storage order."""
+        """Pairs (ids, frames) of at most ``n`` frames each, in storage order; all but the last have ``n``."""
+        ...
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+        """Pairs (ids, frames) in storage order, of as many frames each as are read most quickly."""
         ...
 
 
@@ -59,6 +64,30 @@ def find_rows(ids: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np
         missing = np.asarray(wanted)[rows < 0]
         raise InputError(f"frame {int(missing[0])}: not in this store ({len(missing)} of {len(wanted)} are missing)")
     return rows
+
+
+def regroup(
+    pairs: Iterable[tuple[NDArray[np.uint64], NDArray]], n: int
+) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+    """The rows of ``pairs`` (ids, values) in the same order, ``n`` to a pair; the last has what is left."""
+    held: list[tuple[NDArray[np.uint64], NDArray]] = []
+    count = 0
+    for ids, values in pairs:
+        while count + len(ids) >= n:
+            cut = n - count
+            yield _joined([*held, (ids[:cut], values[:cut])])
+            ids, values, held, count = ids[cut:], values[cut:], [], 0
+        if len(ids):
+            held.append((ids, values))
+            count += len(ids)
+    if held:
+        yield _joined(held)
+
+
+def _joined(pairs: list[tuple[NDArray[np.uint64], NDArray]]) -> tuple[NDArray[np.uint64], NDArray]:
+    if len(pairs) == 1:
+        return pairs[0]
+    return np.concatenate([ids for ids, _ in pairs]), np.concatenate([values for _, values in pairs])
 
 
 class ArrayFrameStore:
@@ -108,3 +137,7 @@ class ArrayFrameStore:
         """Pairs (ids, frames) of at most ``n`` frames each, in storage order."""
         for start in range(0, len(self.frame_ids), n):
             yield self.frame_ids[start : start + n], self._frames[start : start + n]
+
+    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+        """Pairs (ids, frames) in storage order."""
+        return self.chunks(_BLOCK)

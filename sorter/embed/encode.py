@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sorter.core.frames import FrameStore
+from sorter.core.frames import FrameStore, regroup
 from sorter.io.progress import Progress
 from sorter.models.polar_model import PolarModel
 from sorter.preprocess.features import rotation_invariant_features
@@ -44,7 +44,8 @@ def model_encoder(model: PolarModel, device: torch.device) -> Encoder:
 def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple[NDArray[np.uint64], Tensor]]:
     """Pairs (ids, sector counts (B, S)) in storage order; a thread reads and maps up to two batches ahead.
 
-    What goes wrong in the thread is raised here.
+    The thread maps each stored block while it is in the processor's cache, and calls no torch, whose own threads would get
+    in the way of the network's. What goes wrong in it is raised here.
     """
     ready: queue.Queue[Any] = queue.Queue(_AHEAD)
     stopped = threading.Event()
@@ -59,9 +60,10 @@ def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple
         return False
 
     def work() -> None:
+        mapped = ((ids, polar(frames).numpy()) for ids, frames in store.blocks())
         try:
-            for ids, frames in store.chunks(batch):
-                if not put((ids, polar(frames))):
+            for ids, counts in regroup(mapped, batch):
+                if not put((ids, torch.from_numpy(counts))):
                     return
             put(None)
         except BaseException as error:

@@ -26,8 +26,9 @@ import zarr
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError, WorkFolderError
-from sorter.core.frames import Unit, find_rows
+from sorter.core.frames import Unit, find_rows, regroup
 from sorter.core.geometry import Geometry
+from sorter.io.blocks import Blocks, DamagedBlockError, open_blocks
 
 SCHEMA_VERSION = 1
 
@@ -122,7 +123,6 @@ class ZarrFrameStore:
         frames = group["frames"]
         self.shape_px: tuple[int, int] = frames.shape[1:]  # type: ignore[union-attr,assignment]
         self.dtype: np.dtype = frames.dtype  # type: ignore[union-attr]
-        self._block = int(frames.chunks[0])  # type: ignore[union-attr]
         self.unit: Unit = self.info.unit
         self.geometry = self.info.geometry
         self.bad_pixels = np.asarray(group["mask"][:], bool)  # type: ignore[index]
@@ -194,29 +194,43 @@ class ZarrFrameStore:
         return self._read_rows(find_rows(self._all_ids, ids))
 
     def _read_rows(self, rows: NDArray[np.int64]) -> NDArray:
-        frames = self._open()["frames"]
+        blocks = self._blocks()
         out = np.empty((len(rows), *self.shape_px), self.dtype)
-        blocks = rows // self._block
-        for block in np.unique(blocks):
-            here = np.flatnonzero(blocks == block)
-            first, last = rows[here].min(), rows[here].max() + 1
-            out[here] = self._decode(frames, int(first), int(last))[rows[here] - first]
+        number = rows // blocks.size
+        for block in np.unique(number):
+            here = np.flatnonzero(number == block)
+            out[here] = self._decode(blocks, int(block))[rows[here] - block * blocks.size]
         return out
 
-    def _decode(self, frames: Any, first: int, last: int) -> NDArray:
+    def _blocks(self) -> Blocks:
+        return open_blocks(self._open()["frames"], self.path / "frames")
+
+    def _decode(self, blocks: Blocks, block: int) -> NDArray:
         try:
-            return np.asarray(frames[first:last])
-        except (OSError, RuntimeError, ValueError) as error:
+            return blocks.read(block)
+        except DamagedBlockError as error:
+            first, last = block * blocks.size, min((block + 1) * blocks.size, self.info.n_valid) - 1
             raise InputError(
-                f"{self.path}: frames {first}..{last - 1} cannot be read ({error}); ingest the run again into a new folder"
+                f"frames {first}..{last} cannot be read ({error}); ingest the run again into a new folder"
             ) from error
 
+    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+        """Pairs (ids, frames), one per stored block that holds frames of this store, in storage order: the quickest way
+        through all frames. Each block is decoded once where the frames are in the order in which they are stored."""
+        blocks = self._blocks()
+        rows = np.arange(len(self._all_ids)) if self._rows is None else self._rows
+        number = rows // blocks.size
+        starts = np.flatnonzero(np.diff(number, prepend=-1))
+        for start, stop in zip(starts, [*starts[1:], len(rows)]):
+            frames = self._decode(blocks, int(number[start]))
+            within = rows[start:stop] - number[start] * blocks.size
+            run = bool((np.diff(within) == 1).all())
+            yield self.frame_ids[start:stop], frames[within[0] : within[-1] + 1] if run else frames[within]
+
     def chunks(self, n: int) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
-        """Pairs (ids, frames) of at most ``n`` frames each, in storage order."""
-        frames = self._open()["frames"]
-        for start in range(0, len(self.frame_ids), n):
-            ids = self.frame_ids[start : start + n]
-            if self._rows is None:
-                yield ids, self._decode(frames, start, start + len(ids))
-            else:
-                yield ids, self._read_rows(self._rows[start : start + n])
+        """Pairs (ids, frames) of at most ``n`` frames each, in storage order; all but the last have ``n``."""
+        if self._rows is not None and (np.diff(self._rows) < 0).any():
+            for start in range(0, len(self._rows), n):
+                yield self.frame_ids[start : start + n], self._read_rows(self._rows[start : start + n])
+            return
+        yield from regroup(self.blocks(), n)

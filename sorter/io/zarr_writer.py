@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from sorter.core.errors import InputError
 from sorter.io.whole import whole_folder, writing
@@ -55,7 +55,7 @@ def create_store(path: Path, info: StoreInfo, dtype: np.dtype, arrays: Mapping[s
         group = zarr.open_group(partial, mode="w", zarr_format=3)
         group.create_array(
             "frames", shape=(0, ny, nx), dtype=dtype, chunks=(n, ny, nx), shards=(n * CHUNKS_PER_SHARD, ny, nx),
-            compressors=BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"),
+            compressors=(BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec()),
         )  # fmt: skip
         for name, kind in (("frame_id", np.uint64), ("source_file", np.int32), ("source_index", np.int64)):
             group.create_array(name, shape=(0,), dtype=kind, chunks=(_TABLE_ROWS,))

@@ -107,8 +107,7 @@ class PolarMap:
     """Sums of the good pixels of each sector.
 
     Each pixel belongs wholly to one sector, so photon counts stay whole numbers and binomial thinning of a sector is exact.
-    ``area`` (S,) float32 is the number of good pixels of each sector; counts / area is a rate per pixel. The same code
-    runs on any device.
+    ``area`` (S,) float32 is the number of good pixels of each sector; counts / area is a rate per pixel.
     """
 
     def __init__(self, geometry: Geometry, weights: NDArray[np.float32], grid: PolarGrid) -> None:
@@ -129,9 +128,15 @@ class PolarMap:
         return cls(store.geometry, pixel_weights(store), grid)
 
     def __call__(self, frames: NDArray | Tensor) -> Tensor:
-        """(B, ny, nx) frames to (B, S) float32 sums. Bad pixels, whatever they hold, reach no sum."""
-        stack = torch.as_tensor(frames)
-        flat = stack.flatten(1).to(torch.float32)
+        """(B, ny, nx) frames to (B, S) float32 sums. Bad pixels, whatever they hold, reach no sum.
+
+        Arrays are summed by a compiled loop in one thread, without holding Python's lock; tensors, on any device, by torch.
+        """
+        if isinstance(frames, np.ndarray):
+            from sorter.preprocess.sector_sums import sector_sums  # compiles at import
+
+            return torch.from_numpy(sector_sums(frames, self.sector.numpy(), self.grid.n_sectors))
+        flat = frames.flatten(1).to(torch.float32)
         index = self.sector.to(flat.device)
         sums = torch.zeros(len(flat), self.grid.n_sectors + 1, device=flat.device)
         return sums.index_add_(1, index, flat)[:, :-1].contiguous()

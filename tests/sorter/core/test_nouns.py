@@ -1,11 +1,13 @@
 """The nouns of the core: ids, geometry, hits, configs, seeds."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from sorter.core.config import config_from_dict, config_to_dict
 from sorter.core.errors import InputError
-from sorter.core.frames import ArrayFrameStore, FrameStore, find_rows
+from sorter.core.frames import ArrayFrameStore, FrameStore, find_rows, regroup
 from sorter.core.geometry import Geometry, azimuth_rad, q_inv_nm, radius_px, two_theta_rad
 from sorter.core.hits import Hits
 from sorter.core.identity import frame_ids, rows_of
@@ -88,3 +90,13 @@ def test_config_round_trip_and_unknown_option():
 def test_child_seeds_depend_on_root_and_name_only():
     assert child_seed(1, "a") == child_seed(1, "a") != child_seed(2, "a") != child_seed(1, "b")
     assert child_rng(1, "a").random() == child_rng(1, "a").random()
+
+
+@pytest.mark.parametrize("n", [1, 3, 7, 50])
+def test_regrouping_keeps_rows_and_order(n):
+    cuts = [0, 4, 4, 5, 17, 20]
+    ids = np.arange(20, dtype=np.uint64)
+    found = list(regroup(((ids[a:b], ids[a:b] * 2) for a, b in pairwise(cuts)), n))
+    assert [len(i) for i, _ in found] == [n] * (20 // n) + [20 % n] * (20 % n > 0)
+    assert np.array_equal(np.concatenate([i for i, _ in found]), ids)
+    assert np.array_equal(np.concatenate([v for _, v in found]), ids * 2)

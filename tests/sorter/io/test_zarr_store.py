@@ -84,6 +84,24 @@ def test_same_answers_as_the_store_in_memory(tmp_path):
         store.select(ids[:5]).read(ids[5:6])
 
 
+@pytest.mark.parametrize("n", [300, 90, 1, 0])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_blocks_hold_every_frame_once_in_order(tmp_path, n, ordered):
+    new_store(tmp_path / "f")
+    fill(tmp_path / "f").commit()
+    store = ZarrFrameStore(tmp_path / "f")
+    rows = np.random.default_rng(n).permutation(300)[:n]
+    chosen = store.select(store.frame_ids[np.sort(rows) if ordered else rows])
+    found = list(chosen.blocks())
+    assert np.array_equal(np.concatenate([store.frame_ids[:0], *(ids for ids, _ in found)]), chosen.frame_ids)
+    for ids, frames in found:
+        np.testing.assert_array_equal(frames, chosen.read(ids))
+    assert len(found) <= 300 // 8 + 1 or not ordered
+    for (a, b), start in zip(chosen.chunks(13), range(0, n, 13), strict=True):
+        np.testing.assert_array_equal(a, chosen.frame_ids[start : start + 13])
+        np.testing.assert_array_equal(b, chosen.read(a))
+
+
 def test_rows_count_only_from_their_commit_on(tmp_path):
     new_store(tmp_path / "f")
     writer = fill(tmp_path / "f", 10, 150)

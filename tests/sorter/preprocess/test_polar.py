@@ -1,5 +1,7 @@
 """Polar maps: whole counts, masks, naive reference, way back."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -101,3 +103,22 @@ def test_impossible_grids_are_refused() -> None:
         PolarGrid(8, 20, 0.0, 10.0)
     with pytest.raises(InputError, match="beam centre"):
         PolarGrid(8, 32, 10.0, 10.0)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "u8", "f4", "f8", ">u2", "f2", "?"])
+@pytest.mark.parametrize("n", [0, 1, 7, 8, 19])
+def test_the_compiled_sums_equal_those_of_torch(dtype: str, n: int) -> None:
+    """Whole numbers exactly; fractions are added in the same order, so they are equal too."""
+    frames = np.random.default_rng(n).uniform(0, 200, (n, *SHAPE)).astype(dtype)
+    polar = make_map()
+    torch.testing.assert_close(polar(frames), polar(torch.from_numpy(frames.astype("f4"))), rtol=1e-6, atol=0)
+
+
+def test_sums_of_a_slice_and_from_several_threads() -> None:
+    frames = np.random.default_rng(2).poisson(3, (40, *SHAPE)).astype(np.uint16)
+    polar = make_map()
+    expected = polar(frames)
+    torch.testing.assert_close(polar(frames[::2]), expected[::2], rtol=0, atol=0)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(polar, [frames] * 8):
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
