@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.cluster.agreement import adjusted_rand_index
-from sorter.cluster.reduce import nearest
+from sorter.cluster.neighbours import nearest
 from sorter.core.clustering import NOISE, TREE_DTYPE
 
 Labels = NDArray[np.int32]

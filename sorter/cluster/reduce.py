@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.cluster.neighbours import nearest
 from sorter.core.embedding import Embedding
 from sorter.core.errors import InputError
 from sorter.core.identity import rows_of
@@ -62,13 +63,6 @@ def principal_components(vectors: NDArray, n_dims: int) -> Array:
     axes = axes[:, ::-1][:, :n_dims]
     axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
     return (centred @ axes).astype(np.float32)
-
-
-def nearest(points: NDArray, queries: NDArray, k: int) -> tuple[NDArray, NDArray]:
-    """Distances and rows, (n_queries, k) each, of the nearest ``points``; exact, Euclidean."""
-    from sklearn.neighbors import NearestNeighbors
-
-    return NearestNeighbors(n_neighbors=min(k, len(points))).fit(points).kneighbors(queries)
 
 
 def umap(vectors: NDArray, n_dims: int, n_neighbors: int, min_dist: float, seed: int, max_fit: int) -> Array:
