@@ -7,11 +7,13 @@ import importlib
 
 #: stage -> module with HELP and add_verbs(subparsers); each verb sets ``run_verb``.
 STAGES = {
+    "phase": "apps.cli.recon_phase",
     "speckle": "apps.cli.recon_speckle",
 }
 
 HELP = "Reconstruct from sorted frames: recon STAGE VERB."
-EXAMPLE = """  shotsort recon speckle predict run/ --label speckle
+EXAMPLE = """  shotsort recon phase predict scan54/ --refine
+  shotsort recon speckle predict run/ --label speckle
   shotsort recon speckle evaluate
 """
 

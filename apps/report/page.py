@@ -12,7 +12,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _SHORT = {
     "glance": "At a glance", "detector": "Beam centre & hits", "frames": "Frames", "layout": "Layout", "clusters": "Clusters",
     "noise": "Noise", "threshold": "Threshold", "truth": "Truth", "latents": "Latents", "training": "Training",
-    "recorded": "Recorded", "parameters": "Parameters", "manifests": "Manifests", "next": "Next",
+    "orthoslices": "Orthoslices", "surface": "Surface", "figures": "Figures", "pattern": "Pattern", "curves": "Agreement",
+    "settings": "Settings", "recorded": "Recorded", "parameters": "Parameters", "manifests": "Manifests", "next": "Next",
 }  # fmt: skip
 
 

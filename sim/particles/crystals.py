@@ -11,11 +11,12 @@ Q = 2 pi (1, 1, 1) / a, the (111) reflection. Arrays are (nz, ny, nx); x, y, z a
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.orientation import random_quaternions, rotation_matrix
 from sorter.core.config import require
 
 GOLD_LATTICE_NM = 0.4078
@@ -31,7 +32,8 @@ class CrystalConfig:
     max_strain: of each component. voxels per axis, each voxel_cells lattice constants wide (whole numbers: as many lattice
     planes in each). relaxed_min .. relaxed_max: share of the strain that the relaxation leaves; smooth_strain:
     gradients of the smooth field that it leaves, relative to the strain. Their defaults span what the atomistic crystals of
-    10 to 20 nm show."""
+    10 to 20 nm show. min_edge_nm: the edge is drawn between this and edge_nm (null: always edge_nm). rotated: crystals lie at
+    random in the grid of voxels (x, y, z stay their cubic axes); corners that leave the grid are cut off."""
 
     edge_nm: float = 20.0
     min_planes: int = 4
@@ -44,6 +46,8 @@ class CrystalConfig:
     relaxed_min: float = 0.0
     relaxed_max: float = 0.9
     smooth_strain: float = 1.2
+    min_edge_nm: float | None = None
+    rotated: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -59,6 +63,10 @@ class CrystalConfig:
         require(
             0 <= self.relaxed_min <= self.relaxed_max <= 1 and self.smooth_strain >= 0,
             "crystal: need 0 <= relaxed_min <= relaxed_max <= 1 and smooth_strain 0 or more",
+        )
+        require(
+            self.min_edge_nm is None or 0 < self.min_edge_nm <= self.edge_nm,
+            f"crystal.min_edge_nm = {self.min_edge_nm}: must lie between 0 and edge_nm = {self.edge_nm}",
         )
         field_nm = self.voxels * self.voxel_nm
         require(
@@ -120,16 +128,21 @@ def draw_strain(config: CrystalConfig, rng: np.random.Generator) -> Array:
     return np.triu(draw) + np.triu(draw, 1).T
 
 
-def voxel_positions_nm(config: CrystalConfig) -> Array:
-    """Positions (3, n, n, n) of the voxel centres as (x, y, z), about the middle of the grid, on axes (z, y, x)."""
+def voxel_positions_nm(config: CrystalConfig, rotation: Array | None = None) -> Array:
+    """Positions (3, n, n, n) of the voxel centres as (x, y, z), about the middle of the grid, on axes (z, y, x).
+
+    rotation (3, 3): turns the crystal's axes into the grid's; positions are then along the crystal's axes.
+    """
     along = (np.arange(config.voxels) - (config.voxels - 1) / 2) * config.voxel_nm
     z, y, x = np.meshgrid(along, along, along, indexing="ij")
-    return np.stack([x, y, z])
+    place = np.stack([x, y, z])
+    return place if rotation is None else np.tensordot(rotation.T, place, 1)
 
 
-def faceted_density(config: CrystalConfig, normals: Array, distances: Array) -> Array:
-    """Share of each voxel inside all half-spaces n.x <= d (nm); faces are smooth over one voxel."""
-    place = voxel_positions_nm(config)
+def faceted_density(config: CrystalConfig, normals: Array, distances: Array, rotation: Array | None = None) -> Array:
+    """Share of each voxel inside all half-spaces n.x <= d (nm); faces are smooth over one voxel. rotation: see
+    `voxel_positions_nm`."""
+    place = voxel_positions_nm(config, rotation)
     density = np.ones(place.shape[1:])
     for normal, distance in zip(normals, distances, strict=True):
         depth = (distance - np.tensordot(normal, place, 1)) / config.voxel_nm
@@ -137,9 +150,11 @@ def faceted_density(config: CrystalConfig, normals: Array, distances: Array) -> 
     return density
 
 
-def smooth_field(config: CrystalConfig, rng: np.random.Generator, modes: int = 12) -> Array:
+def smooth_field(
+    config: CrystalConfig, rng: np.random.Generator, modes: int = 12, rotation: Array | None = None
+) -> Array:
     """Random smooth displacement (3, n, n, n) of unit rms gradient: waves of half a period to two periods over the block."""
-    place = voxel_positions_nm(config)
+    place = voxel_positions_nm(config, rotation)
     field = np.zeros_like(place)
     for _ in range(modes):
         direction = rng.standard_normal(3)
@@ -155,11 +170,14 @@ def draw_crystal(config: CrystalConfig, rng: np.random.Generator) -> Crystal:
     A free crystal relaxes to no strain at all; what is measured, and what a minimisation that stops at a tolerance leaves, is
     the applied strain times a share, and smooth deviations from it near the faces.
     """
-    density = faceted_density(config, *draw_planes(config, rng))
+    if config.min_edge_nm is not None:
+        config = replace(config, edge_nm=rng.uniform(config.min_edge_nm, config.edge_nm), min_edge_nm=None)
+    rotation = rotation_matrix(random_quaternions(1, rng))[0].numpy() if config.rotated else None
+    density = faceted_density(config, *draw_planes(config, rng), rotation)
     strain = draw_strain(config, rng)
     left = rng.uniform(config.relaxed_min, config.relaxed_max) * strain
-    place = voxel_positions_nm(config)
-    smooth = config.smooth_strain * np.sqrt((strain**2).mean()) * smooth_field(config, rng)
+    place = voxel_positions_nm(config, rotation)
+    smooth = config.smooth_strain * np.sqrt((strain**2).mean()) * smooth_field(config, rng, rotation=rotation)
     displacement = np.tensordot(left, place, 1) + smooth
     mean = (displacement * density).sum((1, 2, 3), keepdims=True) / density.sum()
     return Crystal(density, (displacement - mean) * (density > 0), strain, config.voxel_nm, config.lattice_nm)

@@ -39,6 +39,10 @@ class CrystalsOptions:
         require(
             self.source in get_args(Source), f"source = {self.source!r}: must be one of {', '.join(get_args(Source))}"
         )
+        require(
+            self.source == "continuum" or (self.crystal.min_edge_nm is None and not self.crystal.rotated),
+            "source = 'atomistic': crystal.min_edge_nm and crystal.rotated are for the continuum source",
+        )
         require(1 <= self.oversampling <= 8, f"oversampling = {self.oversampling}: must lie in 1..8")
         require(self.photons is None or self.photons > 0, f"photons = {self.photons}: must be positive, or null")
 

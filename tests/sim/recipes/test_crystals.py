@@ -54,6 +54,20 @@ def test_planes_and_strain_keep_their_limits():
         assert np.array_equal(strain, strain.T) and abs(strain).max() <= 0.01
 
 
+def test_rotated_crystals_of_drawn_size():
+    rng = np.random.default_rng(3)
+    turn = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # x of the crystal along y of the grid
+    plain, turned = voxel_positions_nm(CONFIG), voxel_positions_nm(CONFIG, turn)
+    assert np.array_equal(turned[0], plain[1]) and np.array_equal(turned[2], plain[2])
+    drawn = CrystalConfig(edge_nm=8, voxels=24, voxel_cells=1, min_edge_nm=4, rotated=True, relaxed_max=0)
+    volumes = [draw_crystal(drawn, rng).density.sum() * drawn.voxel_nm**3 for _ in range(20)]
+    assert 4 < min(volumes) < 0.5 * max(volumes) < 8**3
+    with pytest.raises(InputError, match="min_edge_nm"):
+        CrystalConfig(min_edge_nm=30)
+    with pytest.raises(InputError, match="continuum"):
+        make_recipe("crystals", {"source": "atomistic", "crystal": {"rotated": True}}, 0)
+
+
 def test_phase_is_q_dot_u():
     crystal = draw_crystal(CONFIG, np.random.default_rng(0))
     assert crystal.phase_rad() == pytest.approx(2 * np.pi / 0.4078 * crystal.displacement_nm.sum(0))
