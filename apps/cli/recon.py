@@ -9,6 +9,7 @@ import importlib
 STAGES = {
     "phase": "apps.cli.recon_phase",
     "speckle": "apps.cli.recon_speckle",
+    "shape": "apps.cli.recon_shape",
 }
 
 HELP = "Reconstruct from sorted frames: recon STAGE VERB."

@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
         return _list_recipes(args, {name: recipe_class(name).SUMMARY for name in RECIPES})
     if args.options:
         return _list_options(args)
-    options = _options(args.set)
+    options = options_of(args.set)
     if args.polydisperse:
         options.setdefault("polydispersity", 1 / 3)
     if args.vary is not None:
@@ -112,7 +112,8 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _options(settings: list[str]) -> dict[str, object]:
+def options_of(settings: list[str]) -> dict[str, object]:
+    """Options of a recipe from NAME=VALUE texts. Raises InputError for a text without "="."""
     from sorter.core.errors import InputError
 
     options: dict[str, object] = {}

@@ -68,13 +68,14 @@ def sampler(box: Box, geometry: Geometry, dtype: torch.dtype, device: torch.devi
     pixel = torch.arange(qx.numel()).repeat_interleave(TAPS * TAPS)
     shape = (qx.numel(), len(rows) * len(columns))
     sparse = [
-        _csr(torch.stack(pair), value, size).to(device)
+        csr_matrix(torch.stack(pair), value, size).to(device)
         for pair, size in (((pixel, place), shape), ((place, pixel), shape[::-1]))
     ]
     return Sampler(rows.to(device, dtype), columns.T.contiguous().to(device, dtype), *sparse, geometry.shape_px)
 
 
-def _csr(places: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+def csr_matrix(places: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The sparse matrix of ``shape`` with ``values`` (K,) at ``places`` (2, K); values at one place are added."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         return torch.sparse_coo_tensor(places, values, shape, check_invariants=False).to_sparse_csr()

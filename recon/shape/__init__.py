@@ -1,0 +1,1 @@
+"""Size, orientation and kind of a single particle from one wide-angle frame."""

@@ -1,0 +1,228 @@
+"""Measure networks, refinement and the simplex rival on simulated frames that no training has seen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from recon.shape.bank import GEOMETRY
+from recon.shape.data import TRAINING_SEEDS
+from recon.shape.errors import HIGH_NM, LOW_NM, PoseErrors, pose_errors
+from recon.shape.msft import msft_shares
+from recon.shape.predict import Poses, Predictor
+from recon.shape.refine import RefineConfig, Refined, Refiner
+from recon.shape.rival import simplex_fit
+from recon.shape.solids import solid
+from sim.dataset import SimulatedFrames
+from sim.symmetry import random_in_fundamental
+from sorter.core.config import require
+from sorter.core.seeds import child_rng
+
+_log = logging.getLogger(__name__)
+OUTLIER = 0.05
+_SOLID = "icosahedron"
+_SINGLE = 16
+
+
+@dataclass(frozen=True)
+class ShapeEvaluateConfig:
+    """frames of the recipe `icosahedra` (options as for `shotsort sim`); refined: at most so many of them; rival: the
+    first so many
+    also by the simplex; model: "recipe" or "msft", frames by the 192-slice transform of `recon.shape.msft` with msft_photons."""
+
+    frames: int = 5000
+    refined: int = 100
+    rival: int = 0
+    model: str = "recipe"
+    msft_photons: float = 1e6
+    options: dict[str, Any] = field(default_factory=dict)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+
+    def __post_init__(self) -> None:
+        require(self.frames >= 1, f"frames = {self.frames}: need at least 1")
+        require(self.refined >= 0 and self.rival >= 0, "refined, rival: must be 0 or more")
+        require(self.model in ("recipe", "msft"), f"model = {self.model}: recipe or msft")
+
+
+@dataclass(frozen=True)
+class TestFrames:
+    """frames (N, ny, nx) counts; quaternion (N, 4) and radius_nm (N,) of what they show; photons (N,)."""
+
+    frames: NDArray
+    quaternion: torch.Tensor
+    radius_nm: torch.Tensor
+    photons: NDArray
+
+
+def recipe_frames(count: int, seed: int, options: dict[str, Any] | None = None) -> TestFrames:
+    """Frames of `shotsort sim icosahedra --seed`."""
+    blocks = list(SimulatedFrames("icosahedra", seed, options, count))
+    return TestFrames(
+        torch.cat([b["frames"] for b in blocks]).numpy(),
+        torch.cat([b["quaternion_wxyz"] for b in blocks]),
+        torch.cat([b["radius_m"] for b in blocks]) * 1e9,
+        torch.cat([b["photons"] for b in blocks]).numpy(),
+    )
+
+
+def msft_frames(count: int, seed: int, photons: float) -> TestFrames:
+    """Frames of the slice-by-slice transform, Poisson noise, the background of the recipe."""
+    rng = child_rng(seed, "shape", "msft")
+    q = random_in_fundamental(count, "I", rng)
+    radius = rng.uniform(LOW_NM, HIGH_NM, count)
+    shape = solid(_SOLID).shape()
+    shares = np.stack([msft_shares(shape, r, turn, GEOMETRY) for r, turn in zip(radius, q, strict=True)])
+    frames = rng.poisson(shares * photons + 0.02)
+    return TestFrames(frames, q, torch.from_numpy(radius), np.full(count, photons))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """summary: JSON-ready figures; test: the frames; poses, errors: of the network; refined, refined_errors: of the
+    first frames (None where none was refined); rival: trace of the simplex, see `_rival`."""
+
+    summary: dict[str, Any]
+    test: TestFrames
+    poses: Poses
+    errors: PoseErrors
+    refined: Refined | None
+    refined_errors: PoseErrors | None
+    rival: dict[str, Any] | None
+
+
+def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1) -> Evaluation:
+    """Errors of the network and of the refinement that begins with its answers; the rival on the first frames.
+
+    Raises InputError for seeds of the range that trainings draw from and weights that do not know icosahedra.
+    """
+    require(0 <= seed < TRAINING_SEEDS, f"seed = {seed}: must lie in 0..2^40 - 1; training draws from beyond")
+    predictor.number_of(_SOLID)
+    test = (
+        msft_frames(config.frames, seed, config.msft_photons)
+        if config.model == "msft"
+        else recipe_frames(config.frames, seed, config.options)
+    )
+    good = good_pixels(seed, config.options)
+    begin = time.perf_counter()
+    poses = predictor.predict([test.frames], good, GEOMETRY, known=_SOLID, candidates=config.refine.candidates)
+    seconds = (time.perf_counter() - begin) / config.frames
+    errors = pose_errors(
+        torch.from_numpy(poses.raw), torch.from_numpy(poses.radius_nm), test.quaternion, test.radius_nm
+    )
+    summary: dict[str, Any] = {
+        **_figures(errors),
+        "frames": config.frames,
+        "seconds_per_frame": seconds,
+        "seconds_single_frame": _single(predictor, test, good),
+        **{k: v for k, v in predictor.describe().items() if k in ("preset", "weights")},
+        "model": config.model, "seed": seed, "device": str(predictor.device),
+        "refined_frames": 0, "refined_median_mean_relative_error": None,
+    }  # fmt: skip
+    refined, refined_errors, trace = None, None, None
+    if config.refined:
+        refined, refined_errors, figures = _refine(test, good, poses, config)
+        summary |= figures
+    if config.rival:
+        trace = _rival(test, config.rival, seed)
+        summary |= _compared(trace, refined_errors, summary)
+    return Evaluation(summary, test, poses, errors, refined, refined_errors, trace)
+
+
+def good_pixels(seed: int, options: dict[str, Any]) -> NDArray[np.bool_]:
+    """Good pixels (ny, nx) of the recipe's detector with these options."""
+    mask = SimulatedFrames("icosahedra", seed, options, 1).recording.cxi_mask
+    return np.asarray(mask) == 0
+
+
+def _figures(errors: PoseErrors) -> dict[str, Any]:
+    raw = errors.raw.mean(1)
+    return {
+        "median_mean_relative_error": float(np.median(errors.mean)),
+        "median_maximum_relative_error": float(np.median(errors.maximum)),
+        "outlier_share": float((errors.mean > OUTLIER).mean()),
+        "raw_median_mean_relative_error": float(np.median(raw)),
+        "raw_outlier_share": float((raw > OUTLIER).mean()),
+        "median_angle_deg": float(np.median(errors.angle_deg)),
+        "median_radius_error_nm": float(np.median(np.abs(errors.radius_nm))),
+    }
+
+
+def _single(predictor: Predictor, test: TestFrames, good: NDArray[np.bool_]) -> float:
+    """Seconds for a frame that comes alone (median)."""
+    spent = []
+    for frame in test.frames[:_SINGLE]:
+        begin = time.perf_counter()
+        predictor.predict([frame[None]], good, GEOMETRY, known=_SOLID)
+        spent.append(time.perf_counter() - begin)
+    return float(np.median(spent))
+
+
+def _refine(test: TestFrames, good, poses: Poses, config: ShapeEvaluateConfig) -> tuple[Refined, PoseErrors, dict]:
+    count = min(config.refined, config.frames)
+    begin = time.perf_counter()
+    radius = torch.from_numpy(poses.radius_nm[:count, None]).expand(-1, config.refine.candidates)
+    starts = torch.from_numpy(poses.candidates[:count])
+    found = Refiner(GEOMETRY, good, config.refine).refine(test.frames[:count], [solid(_SOLID)] * count, radius, starts)
+    seconds = (time.perf_counter() - begin) / count
+    errors = pose_errors(torch.from_numpy(found.quaternion), torch.from_numpy(found.radius_nm),
+                         test.quaternion[:count], test.radius_nm[:count])  # fmt: skip
+    return found, errors, {
+        "refined_frames": count,
+        "refined_median_mean_relative_error": float(np.median(errors.mean)),
+        "refined_outlier_share": float((errors.mean > OUTLIER).mean()),
+        "refined_median_angle_deg": float(np.median(errors.angle_deg)),
+        "refined_median_radius_error_nm": float(np.median(np.abs(errors.radius_nm))),
+        "refined_seconds_per_frame": seconds,
+        "refined_patterns_per_frame": found.patterns / count,
+        "refined_unexplained_share": float(found.unexplained.mean()),
+        "refined_radius_error_pull": float(np.median(np.abs(errors.radius_nm) / found.radius_error_nm) / 0.6745),
+    }  # fmt: skip
+
+
+# -- the rival -----------------------------------------------------------------------------------------------------------
+
+
+def _rival(test: TestFrames, count: int, seed: int) -> dict[str, Any]:
+    """The simplex on the first frames: errors (F, steps + 1) mean relative, patterns (steps + 1,) per start on average,
+    seconds."""
+    count = min(count, len(test.frames))
+    begin = time.perf_counter()
+    errors, patterns = [], []
+    for number in range(count):
+        fit = simplex_fit(test.frames[number], solid(_SOLID), seed, number)
+        rows = [number] * len(fit.radius_nm)
+        found = pose_errors(torch.from_numpy(fit.quaternion), torch.from_numpy(fit.radius_nm), test.quaternion[rows],
+                            test.radius_nm[rows])  # fmt: skip
+        errors.append(found.mean)
+        patterns.append(fit.patterns)
+        _log.info("simplex: frame %d of %d, error %.4f", number + 1, count, found.mean[-1])
+    return {
+        "errors": np.array(errors),
+        "patterns": np.mean(patterns, 0),
+        "seconds": (time.perf_counter() - begin) / count,
+    }
+
+
+def _compared(trace: dict[str, Any], refined: PoseErrors | None, summary: dict[str, Any]) -> dict[str, Any]:
+    """The simplex at its end, and what the refinement costs against it on the same frames."""
+    final = trace["errors"][:, -1]
+    out: dict[str, Any] = {
+        "rival_frames": len(final),
+        "rival_median_mean_relative_error": float(np.median(final)),
+        "rival_outlier_share": float((final > OUTLIER).mean()),
+        "rival_seconds_per_frame": trace["seconds"],
+        "rival_patterns_per_frame": float(trace["patterns"][-1]),
+    }
+    if refined is not None and len(refined.mean) >= len(final):
+        same = float(np.median(refined.mean[: len(final)]))
+        out |= {
+            "rival_frames_refined_median_mean_relative_error": same,
+            "rival_seconds_over_refined_seconds": trace["seconds"] / summary["refined_seconds_per_frame"],
+        }
+    return out

@@ -1,0 +1,94 @@
+"""Pictures of an evaluation: histograms of errors (figure 4a of the paper), error against simulated frames (figure 4b),
+confusion."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from recon.shape.errors import PoseErrors
+from recon.shape.evaluate import Evaluation
+from sorter.core.errors import InputError
+
+_BINS = np.logspace(-4.5, 0, 60)
+
+
+def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -> None:
+    """evaluation.json, errors.png and, with a rival, rival.png; ``further``: more JSON-ready results to keep.
+
+    Raises InputError where ``folder`` cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        rival = None if found.rival is None else {k: np.asarray(v).tolist() for k, v in found.rival.items()}
+        text = json.dumps({**found.summary, **further, "rival_trace": rival}, indent=1)
+        (folder / "evaluation.json").write_text(text + "\n")
+        errors_figure(found.errors, found.refined_errors).savefig(folder / "errors.png")
+        if found.rival is not None:
+            rival_figure(found.rival, found.summary, []).savefig(folder / "rival.png")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure that is drawn without a display."""
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def errors_figure(network: PoseErrors, refined: PoseErrors | None) -> Figure:
+    """Histograms of mean and maximum relative errors, as figure 4a of the paper; below those after refinement."""
+    rows = [("network", network)] + ([("refined", refined)] if refined is not None else [])
+    figure = new_figure(6.4, 2.6 * len(rows))
+    for axes, (name, errors) in zip(np.atleast_1d(figure.subplots(len(rows), 1, sharex=True)), rows, strict=True):
+        for values, color, label in ((errors.mean, "#1f77b4", "mean"), (errors.maximum, "#d62728", "maximum")):
+            clipped = np.clip(values, _BINS[0], _BINS[-1])
+            axes.hist(clipped, _BINS, color=color, alpha=0.6, label=f"{label}, median {np.median(values):.2%}")
+        axes.axvline(0.05, color="0.5", lw=0.8, ls=":")
+        axes.set(xscale="log", ylabel=f"frames ({name})")
+        axes.legend(fontsize=8)
+    axes.set_xlabel("relative error of the five parameters")
+    return figure
+
+
+def rival_figure(trace: dict[str, Any], summary: dict[str, Any], subsets: list[dict[str, float]]) -> Figure:
+    """Mean relative error against patterns simulated, as figure 4b: the simplex (line: median; band: 5 to 95 %),
+    networks trained on ``subsets`` (frames, median, high) and the refinement."""
+    figure = new_figure(6.4, 4.2)
+    axes = figure.subplots()
+    low, middle, high = np.percentile(trace["errors"], [5, 50, 95], axis=0)
+    axes.fill_between(trace["patterns"], low, high, color="#1f77b4", alpha=0.25, lw=0)
+    axes.plot(trace["patterns"], middle, color="#1f77b4", label="simplex, 50 starts, per frame")
+    for point in subsets:
+        bar = [[point["median"] - point["low"]], [point["high"] - point["median"]]]
+        axes.errorbar(point["frames"], point["median"], bar, fmt="o", color="#d62728", capsize=3)
+    if subsets:
+        axes.plot([], [], "o", color="#d62728", label="networks, once for all frames (patterns trained with)")
+    if summary.get("refined_patterns_per_frame"):
+        place = (summary["refined_patterns_per_frame"], summary["refined_median_mean_relative_error"])
+        axes.plot(*place, "*", ms=12, color="#2ca02c", label="network, then refined, per frame")
+    axes.set(xscale="log", yscale="log", xlabel="simulated patterns", ylabel="mean relative error")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def confusion_figure(confusion: NDArray[np.int64], names: list[str]) -> Figure:
+    """Confusion matrix, rows truth, shares of the row."""
+    figure = new_figure(7.2, 6.4)
+    axes = figure.subplots()
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.argwhere(confusion > 0):
+        color = "white" if shares[i, j] > 0.5 else "black"
+        axes.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true")
+    return figure
