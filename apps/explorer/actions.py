@@ -10,8 +10,11 @@ from apps.explorer.thumbnails import SCALES, Scale, Thumbnails
 
 if TYPE_CHECKING:
     from apps.explorer.bridge import Wire
-    from apps.explorer.figures import FrameFigure, LayoutFigure
+    from apps.explorer.frame_figure import FrameFigure
+    from apps.explorer.layout_figure import LayoutFigure
 
+#: What is shown of many frames.
+MOMENTS = ("mean", "variance")
 #: A click means the point within this many screen pixels.
 REACH_PX = 10
 
@@ -27,7 +30,12 @@ class Actions:
     scale: Scale
     mode: str
     rings: bool
+    moment: str
     color_by: str
+
+    def do_hello(self, _value: str) -> None:
+        """The page is there."""
+        self.refresh_focus()
 
     def do_cluster(self, value: str) -> None:
         self.state.select_cluster(int(value))
@@ -87,7 +95,8 @@ class Actions:
         self.state.drop_open_frame()
         self.refresh_selection()
 
-    def do_mean(self, _value: str) -> None:
+    def do_mean(self, value: str) -> None:
+        self.moment = value if value in MOMENTS else "mean"
         self.state.focus = None
         self.refresh_focus()
 

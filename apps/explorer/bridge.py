@@ -23,12 +23,16 @@ class Bridge(DataModel):
 
 
 class Wire:
-    """Gathers what changes on the page, so that one message shows it all and nobody sees half of it."""
+    """Gathers what changes on the page, so that one message shows it all and nobody sees half of it.
+
+    ``heard``: the page has said something, so it is there; until then every answer holds all panels, as only the last one
+    reaches it.
+    """
 
     def __init__(self) -> None:
         self.bridge = Bridge(name="bridge")
         self.panels = dict.fromkeys(PANELS, "")
-        self.done = 0
+        self.done, self.heard = 0, False
         self.toast: tuple[str, str] = ("", "")
         self._changed: set[str] = set(PANELS)
         self._n_sent = 0
@@ -50,7 +54,7 @@ class Wire:
         The answer holds ``sent`` (its own number), ``done``, ``panels`` (name -> HTML, the changed ones) and ``toast``
         ([kind, HTML] or null).
         """
-        news = {name: self.panels[name] for name in PANELS if name in self._changed}
+        news = {name: self.panels[name] for name in PANELS if name in self._changed or not self.heard}
         said = self.toast if self.toast[1] else None
         if done is None and not news and said is None:
             return

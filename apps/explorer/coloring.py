@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 
 from apps.explorer.colors import Coloring, by_category, by_quantity, category_color
 from apps.explorer.labels import LabelView
-from apps.explorer.run import IdIndex, Run, taken
-
-#: Text columns with more words than this are no categories.
-MOST_CATEGORIES = 40
+from apps.explorer.run import MOST_CATEGORIES, Run, taken
 
 
 def colorings(run: Run, labels: LabelView) -> dict[str, Callable[[], Coloring]]:
@@ -27,12 +24,9 @@ def colorings(run: Run, labels: LabelView) -> dict[str, Callable[[], Coloring]]:
     if run.clustering is not None:
         found["strength"] = partial(_quantity, run, "strength", run.strength)
     if run.hits is not None:
-        found["hit score"] = partial(_score, run)
-    for name, values in run.columns.items():
-        if values.dtype.kind in "iufb":
-            found[name] = partial(_quantity, run, name, values.astype(np.float64))
-        elif len(np.unique(values)) <= MOST_CATEGORIES:
-            found[name] = partial(_words, run, name, values)
+        found["hit score"] = partial(_quantity, run, "hit score", run.score)
+    found["time in the run"] = partial(_quantity, run, "time in the run", np.arange(len(run.frame_id)))
+    found |= {name: partial(_column, run, name) for name in run.column_names}
     return found
 
 
@@ -53,16 +47,16 @@ def _photons(run: Run) -> Coloring:
     return by_quantity("log10 photons" if run.store.unit == "photon" else "log10 sum", photons)
 
 
-def _score(run: Run) -> Coloring:
-    assert run.hits is not None
-    return _quantity(run, "hit score", taken(run.hits.score, IdIndex(run.hits.frame_id).rows(run.frame_id), np.nan))
-
-
 def _quantity(run: Run, name: str, values: NDArray) -> Coloring:
-    return by_quantity(name, taken(values, run.layout_rows, np.nan))
+    return by_quantity(name, taken(values.astype(np.float32), run.layout_rows, np.nan))
 
 
-def _words(run: Run, name: str, values: NDArray) -> Coloring:
-    words, codes = np.unique(values, return_inverse=True)
+def _column(run: Run, name: str) -> Coloring:
+    values = run.column(name)
+    if values.dtype.kind in "iufb":
+        return _quantity(run, name, values)
+    found = run.categories(name)
+    codes, words = found if found is not None else (np.full(len(values), -1), [])
     colors = [category_color(k) for k in range(len(words))]
-    return by_category(name, taken(codes, run.layout_rows, -1), [str(w) for w in words], colors)
+    rest = "" if words else f"more than {MOST_CATEGORIES} different words"
+    return by_category(name, taken(codes, run.layout_rows, -1), words, colors, rest)

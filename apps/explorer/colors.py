@@ -66,6 +66,15 @@ class Coloring:
     names: tuple[str, ...] = ()
     rest: str = ""
 
+    def rgb(self) -> NDArray[np.uint8]:
+        """(N, 3) colour of each point."""
+        table = np.array([rgb(color) for color in (*self.palette, NOISE_COLOR)], np.uint8)
+        place = (self.values - self.low) / (self.high - self.low) * len(self.palette)
+        known = ~np.isnan(place)
+        index = np.full(len(place), len(self.palette))
+        index[known] = np.clip(place[known], 0, len(self.palette) - 1).astype(np.int64)
+        return table[index]
+
 
 def by_category(
     title: str, codes: NDArray[np.integer], names: list[str], colors: list[str], rest: str = ""

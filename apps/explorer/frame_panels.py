@@ -9,6 +9,7 @@ from html import escape
 
 import numpy as np
 
+from apps.explorer.average import Average
 from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, category_color
 from apps.explorer.parts import number, quantity, segments, select
 from apps.explorer.selection import ORDERS
@@ -99,14 +100,15 @@ def _fits(tool: str, state: Explorer) -> bool:
     return tool != "drop" or state.focus in state.selection.rows
 
 
-def viewer(state: Explorer, scale: str, rings: bool, n_mean: int) -> str:
+def viewer(state: Explorer, scale: str, rings: bool, average: Average, moment: str) -> str:
     """Heading of the large picture: the mean of the selection, or one frame, and how it is shown."""
     tools = segments("scale", {s: s for s in SCALES}, scale)
     tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">q rings</button>'
     if state.focus is None:
-        title, n = "Mean", len(state.mean_of())
-        what = f"{number(n)} {'frames' if len(state.selection) else 'hits'}"
-        note = f"of {number(n_mean)} random of {what}" if n_mean < n else f"of {what}"
+        title = moment.capitalize()
+        what = f"{number(average.n_all)} {'frames' if len(state.selection) else 'hits'}"
+        note = f"of {number(average.n_read)} random of {what}" if average.n_read < average.n_all else f"of {what}"
+        tools = segments("mean", {"mean": "mean", "variance": "variance"}, moment) + tools
     else:
         file, index = state.run.source
         source = state.run.store.info.sources[int(file[state.focus])].path.rsplit("/", 1)[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.explorer.run import IdIndex
+from sorter.core.identity import IdIndex
 from sorter.curate.label_book import LabelBook
 
 
@@ -15,18 +15,26 @@ class LabelView:
     names: in the order in which the book first met them, so that a label keeps its colour. n_labels: (N,) labels per frame.
     """
 
-    def __init__(self, book: LabelBook, index: IdIndex) -> None:
-        self.revision = book.revision
-        carried = book.counts()
-        met = dict.fromkeys(event.label for event in book.events() if event.label)
-        self.all_names = list(met)
-        self.names = [name for name in met if name in carried]
-        self.next_undo, self.next_redo = book.next_undo, book.next_redo
-        self.n_labels = np.zeros(len(index.ids), np.int32)
+    def __init__(self, book: LabelBook, index: IdIndex, before: LabelView | None = None) -> None:
+        """``before``: an older view over the same index; what has not changed since is taken from it."""
+        state = book.current()
+        self.revision = state.revision
+        self.all_names = state.all_labels()
+        self.next_undo, self.next_redo = state.next_undo, state.next_redo
+        same = before is not None and before._index is index
+        self._index, self._members = index, {name: state.members(name) for name in self.all_names}
+        self.names = [name for name, members in self._members.items() if len(members)]
+        self.n_labels = before.n_labels.copy() if same else np.zeros(len(index.ids), np.int32)
         self._rows: dict[str, NDArray[np.int64]] = {}
-        for name in self.names:
-            rows = index.rows(book.frames_with(name))
+        for name in self.all_names:
+            old = before._members.get(name) if same else None
+            if old is self._members[name]:
+                self._rows[name] = before._rows[name]
+                continue
+            rows = index.rows(self._members[name])
             self._rows[name] = np.sort(rows[rows >= 0])
+            if old is not None:
+                self.n_labels[before._rows[name]] -= 1
             self.n_labels[self._rows[name]] += 1
 
     def rows(self, name: str) -> NDArray[np.int64]:

@@ -48,6 +48,7 @@ window.shotsort = (() => {
     bridge.connect(bridge.properties.answer.change, answered);
     answered();
     listen();
+    send("hello");
     one("#page").classList.remove("busy");
     document.body.dataset.ready = "yes";
   }

@@ -1,4 +1,4 @@
-"""Points of a layout: which lie in a drawn polygon, which is nearest, and which are drawn when there are too many."""
+"""Points of a layout: which lie in a drawn polygon or box, which is nearest, and which are drawn when there are too many."""
 
 from __future__ import annotations
 
@@ -43,33 +43,21 @@ class PointIndex:
         best = int(np.argmin(squared))
         return int(self._order[first + best]) if squared[best] <= reach**2 else None
 
-    def in_box(self, x0: float, x1: float, y0: float, y1: float) -> NDArray[np.int64]:
-        """Rows of the points within the box, ascending."""
-        first, last = np.searchsorted(self._y, (y0, np.nextafter(y1, np.inf)))
-        inside = (self._x[first:last] >= x0) & (self._x[first:last] <= x1)
-        return np.sort(self._order[first:last][inside])
+    def in_box(self, x0: float, x1: float, y0: float, y1: float) -> NDArray[np.bool_]:
+        """(N,) bool: within the box."""
+        x, y = self.xy.T
+        return (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
 
 
-def stratified_rows(strata: NDArray[np.integer], at_most: int, seed: int = 0) -> NDArray[np.int64]:
-    """Rows of at most ``at_most`` of the points, every stratum in proportion to its size and none left out.
+def spread_order(strata: NDArray[np.integer], seed: int = 0) -> NDArray[np.int64]:
+    """All rows in an order of which every beginning shows each stratum in proportion to its size, its first point early.
 
-    strata: (N,) group of each point. A random choice within each stratum (never the first ones); the same for the same input.
-    A stratum keeps at least one point as long as there are no more strata than points to draw.
+    strata: (N,) group of each point. Random within each stratum (never the first ones); the same for the same input.
     """
     strata = np.asarray(strata)
-    if len(strata) <= at_most:
-        return np.arange(len(strata))
     rng = child_rng(seed, "explorer", "drawn points")
     shuffled = rng.permutation(len(strata))
     by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
     _, starts, sizes = np.unique(strata[by_stratum], return_index=True, return_counts=True)
-    share = np.maximum(1, np.floor(sizes * (at_most - len(sizes)) / len(strata))).astype(np.int64)
-    taken = [by_stratum[a : a + min(k, n)] for a, n, k in zip(starts, sizes, share)]
-    return np.sort(np.concatenate(taken)[:at_most])
-
-
-def density_image(xy: NDArray[np.floating], box: tuple[float, float, float, float], shape: tuple[int, int]) -> NDArray:
-    """Points per bin, (rows, columns) float32, over the box (x0, x1, y0, y1); row 0 is the smallest y."""
-    x0, x1, y0, y1 = box
-    counts, _, _ = np.histogram2d(xy[:, 1], xy[:, 0], bins=shape, range=((y0, y1), (x0, x1)))
-    return counts.astype(np.float32)
+    place = np.arange(len(strata)) - np.repeat(starts, sizes)
+    return by_stratum[np.argsort(place / np.repeat(sizes, sizes), kind="stable")]

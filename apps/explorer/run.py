@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.explorer.points import spread_order
+from sorter.cluster.reduce import concatenate, principal_components
 from sorter.core.clustering import NOISE, Clustering
-from sorter.core.embedding import Layout
+from sorter.core.embedding import Embedding, Layout
 from sorter.core.errors import MissingResultError
 from sorter.core.hits import Hits
+from sorter.core.identity import IdIndex
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 
 #: Cluster of a frame that the clustering has never seen.
 NOT_CLUSTERED = -2
-
-
-class IdIndex:
-    """Rows of frame ids, sorted once so that each later look-up is a binary search."""
-
-    def __init__(self, ids: NDArray[np.uint64]) -> None:
-        self.ids = np.asarray(ids, np.uint64)
-        self._order = np.argsort(self.ids)
-        self._sorted = self.ids[self._order]
-
-    def rows(self, wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Row of each of ``wanted``, -1 where it is not there."""
-        wanted = np.asarray(wanted, np.uint64)
-        if not len(self.ids):
-            return np.full(len(wanted), -1, np.int64)
-        place = np.minimum(np.searchsorted(self._sorted, wanted), len(self.ids) - 1)
-        return np.where(self._sorted[place] == wanted, self._order[place], -1)
+#: Embeddings of more values than this are kept as their leading principal components: memory for a million frames.
+MOST_VALUES = 60_000_000
+KEPT_COMPONENTS = 32
+#: Text columns with more words than this are no categories.
+MOST_CATEGORIES = 40
 
 
 def taken(values: NDArray, rows: NDArray[np.int64], missing: float) -> NDArray:
@@ -63,6 +55,8 @@ class Run:
     strength: NDArray[np.float32]
     photons: NDArray[np.float64]
     is_hit: NDArray[np.bool_]
+    _read: dict[str, NDArray] = field(default_factory=dict)
+    _coded: dict[str, tuple[NDArray[np.int32], list[str]] | None] = field(default_factory=dict)
 
     @property
     def frame_id(self) -> NDArray[np.uint64]:
@@ -80,23 +74,77 @@ class Run:
         return self.index.rows(self.layout.frame_id)
 
     @cached_property
+    def spread(self) -> NDArray[np.int64]:
+        """All points of the layout in an order of which every beginning stands for all of them."""
+        return spread_order(taken(self.cluster, self.layout_rows, NOT_CLUSTERED))
+
+    @cached_property
+    def cluster_middles(self) -> dict[int, tuple[float, float]]:
+        """Median place in the layout of each cluster that has points there."""
+        cluster = taken(self.cluster, self.layout_rows, NOT_CLUSTERED)
+        order = np.argsort(cluster, kind="stable")
+        bounds = np.searchsorted(cluster[order], np.arange(self.n_clusters + 1))
+        found = [(k, order[a:b]) for k, (a, b) in enumerate(pairwise(bounds)) if a < b]
+        return {k: tuple(map(float, np.median(self.layout.xy[rows], axis=0))) for k, rows in found}
+
+    @cached_property
     def source(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Source file number and index in that file of each frame."""
         return self.store.source_file, self.store.source_index
 
     @cached_property
-    def columns(self) -> dict[str, NDArray]:
+    def score(self) -> NDArray[np.float32]:
+        """(N,) hit score, NaN where hits were never found."""
+        if self.hits is None:
+            return np.full(len(self.frame_id), np.nan, np.float32)
+        return taken(self.hits.score, IdIndex(self.hits.frame_id).rows(self.frame_id), np.nan)
+
+    @cached_property
+    def column_names(self) -> list[str]:
         """What else is known per frame and has one value: machine data, and the truth of a simulated run as ``truth: NAME``."""
-        found = {**self.store.columns, **{f"truth: {k}": v for k, v in self.store.truth.items()}}
-        return {name: values for name, values in found.items() if values.ndim == 1}
+        truth = (f"truth: {name}" for name in self.store.table_names("truth", single=True))
+        return [*self.store.table_names("columns", single=True), *truth]
+
+    def column(self, name: str) -> NDArray:
+        """(N,) values of one of `column_names`, read once."""
+        if name not in self._read:
+            table, _, key = name.rpartition(": ")
+            self._read[name] = self.store.table_column(table or "columns", key)
+        return self._read[name]
+
+    def categories(self, name: str) -> tuple[NDArray[np.int32], list[str]] | None:
+        """A text column as codes (N,) and its words; None where it is none, or has more than MOST_CATEGORIES words."""
+        if name not in self._coded:
+            values = self.column(name)
+            self._coded[name] = None
+            if values.dtype.kind not in "iufb":
+                words, codes = np.unique(values, return_inverse=True)
+                if len(words) <= MOST_CATEGORIES:
+                    self._coded[name] = codes.astype(np.int32), [str(word) for word in words]
+        return self._coded[name]
+
+    @cached_property
+    def embedding_name(self) -> str | None:
+        """The embedding that the clustering was made in, else that of the layout; None where it is not kept."""
+        named = (self.clustering.meta.get("embedding") if self.clustering else None) or self.layout.name
+        return named if set(named.split("+")) <= set(self.work.result_names("embeddings")) else None
 
     @cached_property
     def vectors(self) -> NDArray[np.float32] | None:
-        """(N, d) embedding that the clustering was made in, NaN where a frame is not in it; None where it is not kept."""
-        named = (self.clustering.meta.get("embedding") if self.clustering else None) or self.layout.name
-        if named not in self.work.result_names("embeddings"):
+        """(N, d) embedding that the clustering was made in, NaN where a frame is not in it; None where it is not kept.
+
+        Above MOST_VALUES values: the leading KEPT_COMPONENTS principal components.
+        """
+        if self.embedding_name is None:
             return None
-        embedding = self.work.read_embedding(named)
+        parts = [self.work.read_embedding(part) for part in self.embedding_name.split("+")]
+        embedding = parts[0] if len(parts) == 1 else concatenate(parts)
+        kept = embedding.vectors
+        if kept.size > MOST_VALUES:
+            kept = principal_components(kept, KEPT_COMPONENTS)
+        return self._spread(Embedding(embedding.name, embedding.frame_id, kept))
+
+    def _spread(self, embedding: Embedding) -> NDArray[np.float32]:
         vectors = np.full((len(self.frame_id), embedding.vectors.shape[1]), np.nan, np.float32)
         rows = self.index.rows(embedding.frame_id)
         vectors[rows[rows >= 0]] = embedding.vectors[rows >= 0]
@@ -112,12 +160,15 @@ class Run:
 
 
 def load_run(work: WorkFolder, layout: str, clustering: str | None) -> Run:
-    """Read a layout, a clustering and the hits. Raises MissingResultError where one of them is not there."""
-    store = work.frames()
-    index = IdIndex(store.frame_ids)
-    hits = work.read_hits() if "default" in work.result_names("hits") else None
+    """Read a layout, a clustering and the hits. Raises MissingResultError where one of them is not there.
+
+    In this order, so that every frame of a result that grows meanwhile is found in those read after it.
+    """
     xy = work.read_layout(layout)
     grouped = work.read_clustering(clustering) if clustering else None
+    hits = work.read_hits() if "default" in work.result_names("hits") else None
+    store = work.frames()
+    index = IdIndex(store.frame_ids)
     n = len(index.ids)
     cluster, strength = np.full(n, NOT_CLUSTERED, np.int32), np.full(n, np.nan, np.float32)
     photons, is_hit = np.full(n, np.nan), np.ones(n, bool)

@@ -17,6 +17,7 @@ from bokeh.server.util import bind_sockets
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from apps.explorer.ground import warm_up_aside
 from apps.explorer.run import Library
 from apps.explorer.session import build_page
 from sorter.core.errors import InputError
@@ -79,6 +80,7 @@ def explore(
 
     Raises what `make_server` raises.
     """
+    warm_up_aside()
     server, port = make_server(work, port, address, origins)
     local = address in ("localhost", "127.0.0.1", "::1")
     url = f"http://{'localhost' if local or address in ('', '0.0.0.0', '::') else address}:{port}/"

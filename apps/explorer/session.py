@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from bokeh.models import CustomJS
 from jinja2 import Template
 from numpy.typing import NDArray
 
-from apps.explorer import frame_panels, panels
+from apps.explorer import frame_panels, ground, panels
 from apps.explorer.actions import REACH_PX, Actions
+from apps.explorer.average import Average
 from apps.explorer.bridge import Bridge, Wire
 from apps.explorer.coloring import colorings
-from apps.explorer.figures import MOST_POINTS, FrameFigure, LayoutFigure
-from apps.explorer.run import Library, taken
+from apps.explorer.frame_figure import FrameFigure
+from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
+from apps.explorer.run import Library
 from apps.explorer.state import Explorer
 from apps.explorer.thumbnails import Thumbnails
 from sorter.core.errors import ShotsortError
@@ -47,6 +50,7 @@ class Session(Actions):
         self.state = state = Explorer(library, book)
         self.wire = Wire()
         self.scale, self.color_by, self.rings, self.mode = "log", "cluster", False, "replace"
+        self.moment, self.average = "mean", state.average()
         self.thumbnails = Thumbnails(state.run.store)
         self.layout, self.frame = LayoutFigure(), FrameFigure(state.run.store.geometry)
         self.layout.plot.name, self.frame.plot.name = "layout", "frame"
@@ -87,6 +91,7 @@ class Session(Actions):
         except (ValueError, KeyError, TypeError):
             log.warning("a page sent what is no message: %.80r", text)
             return
+        self.wire.heard = True
         action = getattr(self, "do_" + act.replace("-", "_"), None)
         if action is None:
             log.warning("a page asked for the unknown action %.40r", act)
@@ -139,10 +144,14 @@ class Session(Actions):
 
     def _redraw_moved(self) -> None:
         self._redraw_later = None
-        self.redraw(whole=False)
+        drawn = self.layout.refine()
+        self.refresh_marks()
+        self.wire.show(legend=panels.legend(self.coloring, self.state, drawn))
         self.wire.send()
 
     def _poll(self) -> None:
+        if ground.ready() and self.layout.ground_wanted:
+            self._redraw_moved()
         try:
             if self.state.refresh_labels():
                 self.refresh_all_labels()
@@ -164,10 +173,8 @@ class Session(Actions):
         choices = colorings(state.run, state.labels)
         self.color_by = self.color_by if self.color_by in choices else next(iter(choices))
         self.coloring = choices[self.color_by]()
-        run = state.run
-        strata = taken(run.cluster, run.layout_rows, -2)
-        drawn = self.layout.draw(state.points, self.coloring, strata, whole)
-        self.layout.name_clusters(run.layout.xy, strata, run.n_clusters)
+        drawn = self.layout.draw(state.points, self.coloring, state.run.spread, whole)
+        self.layout.name_clusters(state.run.cluster_middles)
         self.wire.show(
             coloring=panels.color_choice(list(choices), self.color_by),
             legend=panels.legend(self.coloring, state, drawn),
@@ -218,21 +225,33 @@ class Session(Actions):
         self.wire.show(pager=frame_panels.pager(state), thumbs=frame_panels.thumbs(state, urls))
 
     def refresh_focus(self) -> None:
-        """The large picture."""
-        self._refresh_viewer_text()
-        self.frame.show(self._picture(), self.state.run.store.bad_pixels, self.scale)
+        """The large picture: a frame at once, a mean as its frames are read."""
         self.refresh_marks()
+        if self.state.focus is not None:
+            self._show_picture(self.state.run.store.read(self.state.run.frame_id[[self.state.focus]])[0])
+            return
+        self.average = self.state.average()
+        self._show_picture(None)
+        if self.wire.heard and not self.average.complete:
+            self.doc.add_next_tick_callback(partial(self._average_more, self.average))
+
+    def _average_more(self, average: Average) -> None:
+        """Read more frames of ``average``, if it is still the one to be shown."""
+        if average is not self.average or self.state.focus is not None or average.complete:
+            return
+        self._guarded(average.read_more)
+        statistics = average.finish()
+        self._show_picture(statistics.std**2 if self.moment == "variance" else statistics.mean)
+        self.wire.send()
+        if not average.complete:
+            self.doc.add_next_tick_callback(partial(self._average_more, average))
+
+    def _show_picture(self, picture: NDArray | None) -> None:
+        self.frame.show(picture, self.state.run.store.bad_pixels, self.scale)
+        self._refresh_viewer_text()
 
     def _refresh_viewer_text(self) -> None:
-        n_mean = len(self.state.sample_rows())
-        self.wire.show(viewer=frame_panels.viewer(self.state, self.scale, self.rings, n_mean))
-
-    def _picture(self) -> NDArray | None:
-        run = self.state.run
-        if self.state.focus is not None:
-            return run.store.read(run.frame_id[[self.state.focus]])[0]
-        rows = self.state.sample_rows()
-        return run.store.read(run.frame_id[rows]).mean(0, dtype=np.float64) if len(rows) else None
+        self.wire.show(viewer=frame_panels.viewer(self.state, self.scale, self.rings, self.average, self.moment))
 
     def refresh_marks(self) -> None:
         """The selection's points in the layout."""
@@ -240,7 +259,7 @@ class Session(Actions):
         points = state.run.in_layout[state.selection.rows]
         focus = None if state.focus is None else int(state.run.in_layout[state.focus])
         focus = None if focus is None or focus < 0 else focus
-        self.layout.mark(state.points, self.coloring, points[points >= 0], focus, len(state.selection) > 0)
+        self.layout.mark(points[points >= 0], focus, len(state.selection) > 0)
 
 
 def build_page(doc: Document, library: Library, book: LabelBook) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.explorer.average import Average
 from apps.explorer.labels import LabelView
 from apps.explorer.points import PointIndex
 from apps.explorer.run import NOT_CLUSTERED, Library, Run
@@ -14,7 +15,6 @@ from apps.explorer.selection import NOTHING, ORDERS, Selection, in_order, neares
 from sorter.core.clustering import NOISE
 from sorter.core.errors import InputError
 from sorter.core.labels import LabelEvent
-from sorter.core.seeds import child_rng
 from sorter.curate.label_book import LabelBook
 
 MODES = ("replace", "add", "remove")
@@ -91,7 +91,7 @@ class Explorer:
     def select_region(self, polygon: NDArray[np.floating], mode: str = "replace") -> None:
         """Select what lies in a polygon (V, 2) drawn in the layout, or add it to the selection, or take it out."""
         inside = self.points.in_polygon(polygon)
-        rows = np.unique(self.run.layout_rows[inside])
+        rows = np.sort(self.run.layout_rows[inside])
         self._combine(rows[rows >= 0], mode)
 
     def _combine(self, rows: NDArray[np.int64], mode: str) -> None:
@@ -234,12 +234,9 @@ class Explorer:
         """Rows of the frames whose mean is shown: the selection, or all hits where nothing is selected."""
         return self.selection.rows if len(self.selection) else np.flatnonzero(self.run.is_hit)
 
-    def sample_rows(self, at_most: int = 256) -> NDArray[np.int64]:
-        """Rows for that mean: all of them, or ``at_most`` random ones, in storage order."""
-        rows = self.mean_of()
-        if len(rows) <= at_most:
-            return rows
-        return np.sort(child_rng(0, "explorer", "mean", self.selection.reason).choice(rows, at_most, replace=False))
+    def average(self) -> Average:
+        """The average of those frames, with nothing read yet."""
+        return Average(self.run.store, self.run.frame_id[self.mean_of()], self.selection.reason)
 
     # -- labels ----------------------------------------------------------------------------------------------------------
     def give_label(self, label: str) -> LabelEvent | None:
@@ -273,7 +270,7 @@ class Explorer:
         """Read what others wrote into the label book; True where there was something."""
         if self.book.revision == self.labels.revision:
             return False
-        self.labels = LabelView(self.book, self.run.index)
+        self.labels = LabelView(self.book, self.run.index, self.labels)
         if self.selection.kind == "label":
             rows = self.labels.rows(str(self.selection.key))
             self.selection = replace(self.selection, rows=rows)

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError
+from sorter.core.identity import ascending
 
 SCHEMA_VERSION = 1
 
 
 def check_rows(what: str, frame_id: NDArray[np.uint64], **arrays: NDArray) -> None:
     """Raise InputError unless ids are unique and each array has one row per id."""
-    if len(np.unique(frame_id)) != len(frame_id):
+    if len(ascending(frame_id)) != len(frame_id):
         raise InputError(f"{what}: frame_id holds the same frame twice")
     for name, array in arrays.items():
         if len(array) != len(frame_id):

@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError, WorkFolderError
+from sorter.core.identity import ascending
 from sorter.core.labels import PROPOSAL, LabelEvent
 from sorter.core.manifest import utc_now
-from sorter.curate.label_state import LabelState
+from sorter.curate.label_state import LabelState, contained
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x73686F74  # "shot"
@@ -63,6 +64,11 @@ class LabelBook:
         self._lock = threading.RLock()
 
     # -- reading ---------------------------------------------------------------------------------------------------------
+    def current(self) -> LabelState:
+        """The labels as they are now, without a copy: to be read at once, before the book is touched again."""
+        with self._reading() as state:
+            return state
+
     @property
     def revision(self) -> int:
         """Number of the last event; 0 for an empty book."""
@@ -73,6 +79,11 @@ class LabelBook:
         """The labels that at least one frame carries, in alphabetical order."""
         with self._reading() as state:
             return state.labels()
+
+    def all_labels(self) -> list[str]:
+        """Every word that was ever given, in the order in which the book first met them."""
+        with self._reading() as state:
+            return state.all_labels()
 
     def counts(self) -> dict[str, int]:
         """Number of frames of each label, in alphabetical order."""
@@ -161,13 +172,13 @@ class LabelBook:
             return new
 
     def _change(self, kind: str, frame_id: NDArray[np.uint64], label: str, reason: str) -> LabelEvent | None:
-        wanted = np.unique(np.asarray(frame_id, np.uint64))
+        wanted = ascending(frame_id)
         if not len(wanted):
             raise InputError(f"label '{label}': no frames were given")
         with self._writer() as (connection, state):
             by_people = not self.author.startswith(PROPOSAL)  # a person's word confirms a proposal's label
             have = state.members(label, by_people) if kind == "add" else self._carriers(state, label)
-            frames = np.setdiff1d(wanted, have) if kind == "add" else np.intersect1d(wanted, have)
+            frames = wanted[contained(have, wanted) == (kind == "remove")]
             if not len(frames):
                 return None
             event = LabelEvent(state.revision + 1, kind, label, frames, self.author, utc_now(), reason)

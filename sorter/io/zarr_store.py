@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from sorter.core.errors import InputError, WorkFolderError
 from sorter.core.frames import Unit, find_rows, regroup
 from sorter.core.geometry import Geometry
+from sorter.core.identity import IdIndex
 from sorter.io.blocks import Blocks, DamagedBlockError, open_blocks
 
 SCHEMA_VERSION = 1
@@ -161,6 +163,16 @@ class ZarrFrameStore:
         """Per-frame truth of a simulated run, name -> (N, ...); empty for measured frames."""
         return self._table("truth")
 
+    def table_names(self, table: str, single: bool = False) -> list[str]:
+        """Names in ``columns`` or ``truth``, without reading them; ``single``: those with one value per frame."""
+        group = self._open()
+        arrays: Any = group[table].arrays() if table in group else ()  # type: ignore[union-attr]
+        return sorted(k for k, a in arrays if not single or a.ndim == 1 or a.attrs.get(TEXT) is not None)
+
+    def table_column(self, table: str, name: str) -> NDArray:
+        """(N, ...) one of ``columns`` or ``truth``."""
+        return self._rows_of_array(f"{table}/{name}")
+
     @property
     def source_file(self) -> NDArray[np.int32]:
         """(N,) place of each frame's file in ``info.sources``."""
@@ -178,10 +190,7 @@ class ZarrFrameStore:
         return values if array.attrs.get(TEXT) is None else decode_text(values)
 
     def _table(self, name: str) -> dict[str, NDArray]:
-        group = self._open()
-        if name not in group:
-            return {}
-        return {key: self._rows_of_array(f"{name}/{key}") for key in sorted(group[name].array_keys())}  # type: ignore[union-attr]
+        return {key: self.table_column(name, key) for key in self.table_names(name)}
 
     def select(self, ids: NDArray[np.uint64]) -> ZarrFrameStore:
         """The store of these frames, in this order."""
@@ -190,8 +199,14 @@ class ZarrFrameStore:
 
     def read(self, ids: NDArray[np.uint64]) -> NDArray:
         """(len(ids), ny, nx) frames in the order of ``ids``; each block of the file is decoded once."""
-        find_rows(self.frame_ids, ids)
-        return self._read_rows(find_rows(self._all_ids, ids))
+        rows = self._index.rows(ids)
+        if self._rows is not None or (rows < 0).any():
+            find_rows(self.frame_ids, ids)  # says which one is missing
+        return self._read_rows(rows)
+
+    @cached_property
+    def _index(self) -> IdIndex:
+        return IdIndex(self._all_ids)
 
     def _read_rows(self, rows: NDArray[np.int64]) -> NDArray:
         blocks = self._blocks()

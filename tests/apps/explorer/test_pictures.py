@@ -111,7 +111,8 @@ def all_panels(state):
     return "".join([
         panels.counts(state), panels.views(state), panels.undo_buttons(state), panels.legend(coloring, state, 5),
         panels.clusters(state, ["u"] * state.run.n_clusters), panels.labels(state), panels.selection(state),
-        frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows)), frame_panels.viewer(state, "log", False, 3),
+        frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows)),
+        frame_panels.viewer(state, "log", False, state.average(), "mean"),
         panels.export_hint(state), panels.known_labels(state),
         frame_panels.hover_card(state, int(state.selection.rows[0]), "u"),
     ])  # fmt: skip

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path
 
-from apps.explorer.points import PointIndex, density_image, stratified_rows
+from apps.explorer.colors import Coloring
+from apps.explorer.ground import Ground
+from apps.explorer.points import PointIndex, spread_order
 
 
 def crossings(polygon, x, y):
@@ -48,27 +50,31 @@ def test_nearest_is_the_nearest_within_reach():
 
 def test_box_is_inclusive():
     xy = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0], [1.0, 3.0]])
-    assert PointIndex(xy).in_box(0, 2, 1, 2).tolist() == [1, 2]
+    assert PointIndex(xy).in_box(0, 2, 1, 2).tolist() == [False, True, True, False]
 
 
-def test_sample_leaves_no_stratum_out_and_keeps_proportions():
+def test_every_beginning_of_the_order_shows_each_stratum_in_proportion():
     strata = np.repeat([-1, 0, 1, 2], [70_000, 29_000, 997, 3])
-    rows = stratified_rows(strata, 5000)
-    found = dict(zip(*np.unique(strata[rows], return_counts=True)))
-    assert len(rows) <= 5000 and len(np.unique(rows)) == len(rows)
-    assert found[2] >= 1 and found[-1] == pytest.approx(3500, rel=0.01) and found[0] == pytest.approx(1450, rel=0.01)
-    first_half = (rows[strata[rows] == -1] < 35_000).mean()
-    assert 0.45 < first_half < 0.55, "not the first ones"
-    assert np.array_equal(rows, stratified_rows(strata, 5000))
+    order = spread_order(strata)
+    assert np.array_equal(np.sort(order), np.arange(len(strata)))
+    assert set(strata[order[:4]]) == {-1, 0, 1, 2}, "the first point of each comes first"
+    for n in (500, 5000, 50_000):
+        found = dict(zip(*np.unique(strata[order[:n]], return_counts=True)))
+        assert found[-1] == pytest.approx(0.7 * n, abs=2) and found[0] == pytest.approx(0.29 * n, abs=2)
+    rows = order[:5000]
+    assert 0.45 < (rows[strata[rows] == -1] < 35_000).mean() < 0.55, "not the first ones"
+    assert np.array_equal(order, spread_order(strata))
 
 
-def test_small_sets_are_drawn_whole():
-    assert stratified_rows(np.zeros(7, int), 10).tolist() == list(range(7))
-    assert len(stratified_rows(np.arange(100), 10)) == 10
-
-
-def test_density_counts_every_point_once():
-    xy = np.random.default_rng(0).random((1000, 2))
-    image = density_image(xy, (0, 1, 0, 1), (4, 6))
-    assert image.shape == (4, 6) and image.sum() == 1000
-    assert image[0].sum() == (xy[:, 1] < 0.25).sum()
+def test_the_ground_shows_every_point_in_its_place_and_the_mean_colour():
+    rng = np.random.default_rng(0)
+    xy = rng.random((2000, 2)).astype(np.float32)
+    values = np.where(xy[:, 0] < 0.5, 0, 1).astype(np.float32)
+    coloring = Coloring("side", values, ("#ff0000", "#0000ff"), -0.5, 1.5)
+    image = Ground(xy, coloring).picture((0, 1, 0, 1), (8, 10)).view(np.uint8).reshape(8, 10, 4)
+    counts, _, _ = np.histogram2d(xy[:, 1], xy[:, 0], bins=(8, 10), range=((0, 1), (0, 1)))
+    assert ((image[..., 3] > 0) == (counts > 0)).all()
+    most, least = np.unravel_index(counts.argmax(), counts.shape), np.unravel_index(counts.argmin(), counts.shape)
+    assert image[most][3] == 255 > image[least][3]
+    assert (image[:, :5, 0] == 255).all() and (image[:, 5:, 2] == 255).all()
+    assert not Ground(xy + 5, coloring).picture((0, 1, 0, 1), (8, 10)).any(), "an empty view is empty"

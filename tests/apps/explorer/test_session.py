@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 
-from apps.explorer.figures import MOST_POINTS, LayoutFigure, rings
-from apps.explorer.points import PointIndex
+from apps.explorer.colors import Coloring
+from apps.explorer.frame_figure import rings
+from apps.explorer.ground import warm_up
+from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
+from apps.explorer.points import PointIndex, spread_order
 from apps.explorer.run import Library
 from apps.explorer.session import Session, build_page
 from sorter.core.embedding import Layout
@@ -20,7 +23,8 @@ ACTIONS = [
     ("cluster", "0"), ("step-cluster", "1"), ("next-cluster", ""), ("label", "cube"), ("label-row", "cube"), ("undo", ""),
     ("redo", ""), ("unlabelled", ""), ("blanks", ""), ("order", "typical"), ("order", "uncertain"), ("order", "random"),
     ("turn", "1"), ("page", "0"), ("page-size", "24"), ("step", "1"), ("similar", ""), ("only", ""), ("unlabel", "cube"),
-    ("drop", ""), ("mean", ""), ("scale", "sqrt"), ("rings", ""), ("color", "photons"), ("color", "truth: class"),
+    ("drop", ""), ("mean", ""),
+    ("mean", "variance"), ("scale", "sqrt"), ("rings", ""), ("color", "photons"), ("color", "truth: class"),
     ("color", "strength"), ("color", "label"), ("color", ""), ("mode", "add"), ("fit", ""), ("hover", {"x": 0.0, "y": 0.0}),
     ("clear", ""),
 ]  # fmt: skip
@@ -123,14 +127,15 @@ def test_results_made_anew_are_told(work):
 
 
 def test_at_most_50000_points_are_drawn_and_zoom_shows_more():
+    warm_up()
     rng = np.random.default_rng(0)
     points = PointIndex(rng.random((4 * MOST_POINTS, 2)))
-    coloring = SimpleNamespace(palette=("#ffffff",), low=0.0, high=1.0, values=np.zeros(4 * MOST_POINTS, np.float32))
-    layout, strata = LayoutFigure(), np.zeros(4 * MOST_POINTS, int)
-    assert layout.draw(points, coloring, strata, whole=True) <= MOST_POINTS
-    assert len(layout.ground.data["image"]) == 1, "the density shows where the others are"
+    coloring = Coloring("", np.zeros(4 * MOST_POINTS, np.float32), ("#ffffff",), 0.0, 1.0)
+    layout, order = LayoutFigure(), spread_order(np.zeros(4 * MOST_POINTS, int))
+    assert layout.draw(points, coloring, order, whole=True) == MOST_POINTS
+    assert len(layout.ground.data["image"]) == 1, "the ground shows where the others are"
     layout.view.fit((0.0, 0.2, 0.0, 0.2))
-    drawn = layout.draw(points, coloring, strata, whole=False)
+    drawn = layout.refine()
     inside = ((points.xy <= 0.2) & (points.xy >= 0)).all(1).sum()
     assert inside <= drawn < MOST_POINTS and not layout.ground.data["image"], "in a small view all of them are drawn"
 

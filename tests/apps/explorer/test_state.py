@@ -121,7 +121,18 @@ def test_stepping_through_frames_turns_the_page(state):
 def test_nothing_selected_shows_medoids_and_the_mean_of_hits(state):
     assert set(state.page_rows()) == set(state.run.medoid_rows())
     assert len(state.mean_of()) == state.run.is_hit.sum()
-    assert len(state.sample_rows(10)) == 10
+
+
+def test_the_average_of_a_selection_is_read_bit_by_bit(state):
+    state.select_blanks()
+    average = state.average()
+    assert average.n_read == 0 and average.n_all == len(state.selection)
+    while not average.complete:
+        average.read_more()
+    assert average.n_read == len(state.selection), "fewer than are read at most: all of them"
+    frames = state.run.store.read(state.run.frame_id[state.selection.rows])
+    found = average.finish()
+    assert np.allclose(found.mean, frames.mean(0)) and np.allclose(found.std**2, frames.var(0))
 
 
 def test_labels_are_stored_with_what_was_pointed_at(state, work):
