@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     path = sort(args.files, args.work, config)
     work = WorkFolder.open(args.work)
     hits, clustering = work.read_hits(), work.read_clustering(clusters.name)
-    noise = float((clustering.labels < 0).mean()) if len(clustering.labels) else None
+    noise = clustering.meta["noise_share"]
     summary = {
         "frames": len(hits.frame_id),
         "hits": int(hits.is_hit.sum()),

@@ -51,6 +51,7 @@ class DensityAssigner:
     _search: Callable[[NDArray, int], Found] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "min_samples", int(np.asarray(self.min_samples).item()))  # stored as an array of one
         object.__setattr__(self, "_search", searcher(self.base))
 
     @classmethod
@@ -77,9 +78,19 @@ class DensityAssigner:
         base = np.asarray(points, np.float64)
         return cls(min_samples, base, core, base_node, base_lambda, node_parent, node_birth, node_label, label_lambda)
 
+    @classmethod
+    def of_one(cls, points: NDArray, min_samples: int) -> DensityAssigner:
+        """For a single cluster 0 that holds all ``points`` (B, d) and whatever else is asked for."""
+        core = nearest(points, points, min_samples)[0][:, -1]
+        typical = float(np.median(core))
+        nodes, lam = np.zeros(1, np.int64), np.full(1, 1 / typical if typical > 0 else 0.0)
+        base = np.asarray(points, np.float64)
+        falls = np.zeros(len(base), np.int64), np.full(len(base), np.inf)
+        return cls(min_samples, base, core, *falls, nodes, np.zeros(1), np.zeros(1, np.int32), lam)
+
     def arrays(self) -> dict[str, NDArray]:
         """What the assigner is made of, by the names of its fields."""
-        return {each.name: np.asarray(getattr(self, each.name)) for each in fields(self) if each.init}
+        return {each.name: np.atleast_1d(getattr(self, each.name)) for each in fields(self) if each.init}
 
     def __call__(self, points: NDArray) -> Assigned:
         """Cluster, strength and core distance of ``points`` (N, d), which lie in the space of the base."""
@@ -89,8 +100,8 @@ class DensityAssigner:
         return Assigned(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Assigned)))
 
     def _assign(self, points: NDArray) -> Assigned:
-        distance, rows = self._search(points, 2 * int(self.min_samples))
-        own_core = distance[:, min(int(self.min_samples), distance.shape[1] - 1)]
+        distance, rows = self._search(points, 2 * self.min_samples)
+        own_core = distance[:, min(self.min_samples, distance.shape[1] - 1)]
         reach = np.maximum(np.maximum(distance, self.core[rows]), own_core[:, None])
         first = reach.argmin(axis=1)[:, None]
         neighbour, reach = (np.take_along_axis(a, first, 1)[:, 0] for a in (rows, reach))
@@ -119,20 +130,25 @@ def _node_labels(
     return np.where(low == high, low, np.int32(NOISE))
 
 
-def assign_by_neighbours(points: NDArray, labels: NDArray, k: int, min_share: float = 0.0) -> NDArray[np.int32]:
-    """``labels`` (N,) with noise given to the cluster of its nearest clustered ``points`` (N, d).
+def assign_by_neighbours(
+    points: NDArray, labels: NDArray, k: int, min_share: float = 0.0, among: NDArray[np.int64] | None = None
+) -> NDArray[np.int32]:
+    """``labels`` (N,) with noise given to the cluster of its nearest clustered ``points`` (N, d), of the rows ``among`` where
+    they are given.
 
     The ``k`` nearest clustered points vote with weight 1 / distance; a point stays noise where the winner has less than
     ``min_share`` of the votes. With no cluster at all everything stays noise.
     """
     out = np.array(labels, np.int32)
-    known, open_rows = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    known = np.flatnonzero(labels >= 0) if among is None else among[labels[among] >= 0]
+    open_rows = np.flatnonzero(labels < 0)
     if not len(known) or not len(open_rows):
         return out
     n_clusters = int(labels.max()) + 1
-    for start in range(0, len(open_rows), 100_000):
-        rows = open_rows[start : start + 100_000]
-        distance, near = nearest(points[known], points[rows], k)
+    search = searcher(points[known])
+    for start in range(0, len(open_rows), _BATCH):
+        rows = open_rows[start : start + _BATCH]
+        distance, near = search(points[rows], k)
         weight = 1 / np.maximum(distance, 1e-12)
         votes = np.zeros((len(rows), n_clusters))
         np.add.at(votes, (np.arange(len(rows))[:, None], labels[known][near]), weight)

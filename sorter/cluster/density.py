@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.cluster.agreement import adjusted_rand_index
-from sorter.cluster.neighbours import nearest
+from sorter.cluster.neighbours import searcher
 from sorter.core.clustering import NOISE, TREE_DTYPE
 
 Labels = NDArray[np.int32]
+_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -157,32 +158,23 @@ def _valley_depth(points: NDArray, in_a: NDArray, in_b: NDArray) -> float:
     return float(1 - density[bottom] / side) if side > 0 else 0.0
 
 
-def core_distance(points: NDArray, k: int) -> NDArray[np.float64]:
-    """Distance (N,) of each of ``points`` (N, d) to its ``k``-th nearest other one."""
-    return nearest(points, points, k + 1)[0][:, -1]
+def core_distance(points: NDArray, k: int, base: NDArray | None = None) -> NDArray[np.float64]:
+    """Distance (N,) of each of ``points`` (N, d) to its ``k``-th nearest other one, of those in ``base`` where it is given."""
+    search = searcher(points if base is None else base)
+    parts = [search(points[start : start + _BLOCK], k + 1)[0][:, -1] for start in range(0, len(points), _BLOCK)]
+    return np.concatenate([np.empty(0), *parts])
 
 
-def lone_points(points: NDArray, k: int) -> NDArray[np.bool_]:
-    """Points (N,) that lie far from everything: core distance above five times the run's 95th percentile.
+def far_distance(core: NDArray[np.float64]) -> float:
+    """Core distance from which a point lies alone: five times the 95th percentile; inf where most points are alike.
 
     UMAP draws every point to some neighbours, so a lone one must be told before it.
     """
-    if len(points) <= k:
-        return np.zeros(len(points), bool)
-    core = core_distance(points, k)
-    usual = np.percentile(core, 95)
-    return (core > 5 * usual) & (usual > 0)
+    usual = float(np.percentile(core, 95)) if len(core) else 0.0
+    return 5 * usual if usual > 0 else np.inf
 
 
-def whole_population(points: NDArray, min_samples: int) -> DensityResult:
-    """All ``points`` as one cluster, but for those that lie alone (`lone_points`).
-
-    strength: the median core distance over a point's own, at most 1.
-    """
-    core = core_distance(points, min_samples)
-    typical = np.median(core)
-    strength = np.ones(len(points)) if typical == 0 else np.minimum(1, typical / np.maximum(core, 1e-300))
-    labels = np.where(lone_points(points, min_samples), NOISE, 0).astype(np.int32)
-    return DensityResult(
-        labels, np.where(labels < 0, 0, strength).astype(np.float32), np.empty(0, TREE_DTYPE), np.ones(1)
-    )
+def typical_strength(core: NDArray[np.float64]) -> NDArray[np.float32]:
+    """How well points (N,) belong to a single population: the median core distance over their own, at most 1."""
+    typical = np.median(core) if len(core) else 0.0
+    return np.minimum(1, typical / np.maximum(core, 1e-300)).astype(np.float32) if typical else np.ones_like(core, "f4")

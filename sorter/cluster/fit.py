@@ -2,81 +2,48 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sorter.cluster.assign import assign_by_neighbours, medoids
-from sorter.cluster.density import (
-    DensityResult,
-    all_noise,
-    lone_points,
-    one_population,
-    stable_clusters,
-    whole_population,
-)
-from sorter.cluster.reduce import principal_components, scale_block, umap
+from sorter.cluster.assigner import Assigner
+from sorter.cluster.config import ClusterConfig
+from sorter.cluster.density import by_size
+from sorter.cluster.groups import SMALLEST_CLUSTER, Groups, cluster_sizes, drawn, find_groups, renumbered
+from sorter.cluster.identity import keep_numbers
+from sorter.cluster.reduce import Placement, Projection, principal_components, umap
 from sorter.core.clustering import NOISE, Clustering
-from sorter.core.config import config_to_dict, require
+from sorter.core.config import config_to_dict
 from sorter.core.embedding import Embedding, Layout
-from sorter.core.seeds import child_seed
+from sorter.core.identity import rows_of
+from sorter.core.seeds import child_rng, child_seed
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "SMALLEST_CLUSTER",
+    "ClusterConfig",
+    "Fitted",
+    "bright_rows",
+    "cluster_sizes",
+    "find_clusters",
+    "fit",
+    "fit_points",
+]
 
 #: Brightest hits are clustered first where the 90th percentile of photons is this many times the 10th.
 WIDE_BRIGHTNESS = 10.0
-
-#: Fewer hits than this are no class by default.
-SMALLEST_CLUSTER = 15
-#: The sizes that are tried by default, in square roots of the number of clustered hits.
-SIZE_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.5)
+#: Hits of each cluster that a layout of a sample is fitted to, where the cluster has them, however rare it is.
+_LAID_OUT = 200
 
 
 @dataclass(frozen=True)
-class ClusterConfig:
-    """How hits are grouped and laid out; defaults chosen on simulated runs (`shotsort bench sorting`).
+class Fitted:
+    """A clustering, a layout of the same frames, and what assigns further frames."""
 
-    embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
-    step out. min_cluster_size: smallest group that counts; None tries sizes about the square root of the number of clustered
-    hits, at least 15, and takes the result on which the others agree most.
-    largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some.
-    bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
-    (1: all); the others stay noise and are assigned by their neighbours. one_population: whether clusters between which the
-    density has no valley are taken back. max_fit: most frames that UMAP is fitted to.
-    """
-
-    embedding: str = "auto"
-    name: str = "density"
-    pca_dims: int = 24
-    umap_dims: int = 5
-    umap_neighbors: int = 15
-    min_cluster_size: int | None = None
-    min_samples: int = 10
-    selection: str = "eom"
-    largest_share: float = 0.15
-    bright_share: float = 1.0
-    one_population: bool = True
-    assign_neighbors: int = 15
-    max_fit: int = 30_000
-    layout_neighbors: int = 15
-    layout_min_dist: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for field, lowest in (
-            ("pca_dims", 0), ("umap_dims", 0), ("umap_neighbors", 2), ("min_samples", 1), ("assign_neighbors", 1),
-            ("layout_neighbors", 2), ("max_fit", 100),
-        ):  # fmt: skip
-            require(getattr(self, field) >= lowest, f"{field} = {getattr(self, field)}: must be at least {lowest}")
-        size = self.min_cluster_size
-        require(size is None or size >= 2, f"min_cluster_size = {size}: must be at least 2")
-        require(self.selection in ("eom", "leaf"), f"selection = {self.selection}: choose eom or leaf")
-        require(0 < self.largest_share <= 1, f"largest_share = {self.largest_share}: must lie in (0, 1]")
-        require(0 < self.bright_share <= 1, f"bright_share = {self.bright_share}: must lie in (0, 1]")
-        require(bool(self.embedding), "embedding: give a name")
+    clustering: Clustering
+    layout: Layout
+    assigner: Assigner
 
 
 def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> tuple[Clustering, Layout]:
@@ -84,53 +51,86 @@ def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfi
 
     The result does not depend on the order of rows and is the same for the same input and seed.
     """
-    order = np.argsort(embedding.frame_id)
-    ids = embedding.frame_id[order]
-    points = principal_components(scale_block(embedding.vectors[order]), config.pca_dims)
-    clustering = _clusters(embedding.name, ids, points, np.asarray(photons, np.float64)[order], config)
-    return clustering, lay_out(embedding.name, ids, points, config)
+    ids, points, photons = _in_order(embedding, photons, config)
+    fitted = fit_points(embedding.name, ids, points, photons, config)
+    return fitted.clustering, fitted.layout
 
 
 def find_clusters(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> Clustering:
     """The clustering of `fit` without its layout."""
+    return _clusters(embedding.name, *_in_order(embedding, photons, config), config, None)[0]
+
+
+def fit_points(
+    name: str,
+    ids: NDArray[np.uint64],
+    points: NDArray,
+    photons: NDArray[np.float64],
+    config: ClusterConfig,
+    before: tuple[Clustering | None, Layout | None] = (None, None),
+) -> Fitted:
+    """Clusters and layout of ``points`` (N, d) of `Projection`, rows in ascending order of ``ids``; ``name``: of the embedding.
+
+    before: an earlier clustering and layout of frames of the run. Clusters that are still there keep their numbers, and the
+    layout starts from the earlier places, so it stays recognisable.
+    """
+    clustering, assigner = _clusters(name, ids, points, photons, config, before[0])
+    return Fitted(clustering, lay_out(name, ids, points, clustering.labels, config, before[1]), assigner)
+
+
+def _in_order(
+    embedding: Embedding, photons: NDArray, config: ClusterConfig
+) -> tuple[NDArray[np.uint64], NDArray[np.float32], NDArray[np.float64]]:
+    """Ids in ascending order, and points and photons of the same frames."""
     order = np.argsort(embedding.frame_id)
-    points = principal_components(scale_block(embedding.vectors[order]), config.pca_dims)
-    return _clusters(embedding.name, embedding.frame_id[order], points, np.asarray(photons, np.float64)[order], config)
+    vectors = embedding.vectors[order]
+    points = Projection.of([vectors], config.pca_dims)([vectors])
+    return embedding.frame_id[order], points, np.asarray(photons, np.float64)[order]
 
 
 def _clusters(
-    name: str, ids: NDArray[np.uint64], points: NDArray, photons: NDArray[np.float64], config: ClusterConfig
-) -> Clustering:
-    """The clustering of ``points`` (N, d), rows in order of their ids."""
-    first = bright_rows(photons, config.bright_share)
-    first = first[~lone_points(points[first], config.min_samples)]
-    first, result, facts = _density(points, first, config)
-    labels = np.full(len(ids), NOISE, np.int32)
-    strength = np.zeros(len(ids), np.float32)
-    labels[first], strength[first] = result.labels, result.strength
-    assigned = assign_by_neighbours(points, labels, config.assign_neighbors)
-    n_clusters = int(labels.max(initial=NOISE)) + 1
+    name: str,
+    ids: NDArray[np.uint64],
+    points: NDArray,
+    photons: NDArray[np.float64],
+    config: ClusterConfig,
+    before: Clustering | None,
+) -> tuple[Clustering, Assigner]:
+    """The clustering of ``points`` (N, d), rows in order of their ids, and what assigns further ones."""
+    groups = find_groups(points, bright_rows(photons, config.bright_share), config)
+    old_numbers = by_size(groups.labels)[1]
+    changes = None
+    if before is not None:
+        old_numbers, changes = keep_numbers(before, ids, groups.labels, old_numbers)
+    numbers = np.argsort(old_numbers).astype(np.int32)
+    groups = renumbered(groups, numbers)
+    labels, strength, fitted = groups.labels, groups.strength, groups.fitted
+    known = np.arange(len(ids)) if groups.facts["n_drawn"] is None else fitted
+    assigned = assign_by_neighbours(points, labels, config.assign_neighbors, among=known)
     meta = {
         "embedding": name,
         "config": config_to_dict(config),
         "n_hits": len(ids),
-        "n_clustered_first": len(first),  # the others are dimmer, or lie alone
-        "photons_clustered_first": float(photons[first].min()) if len(first) else None,
-        "sizes": np.bincount(labels[labels >= 0], minlength=n_clusters).tolist(),
-        "persistence": [round(float(p), 4) for p in result.persistence],
+        "n_clustered_first": len(fitted),  # the others are dimmer, or lie alone, or were not drawn
+        "photons_clustered_first": float(photons[fitted].min()) if len(fitted) else None,
+        "sizes": np.bincount(labels[labels >= 0], minlength=len(old_numbers)).tolist(),
+        "persistence": _persistence(groups, numbers),
         "noise_share": round(float((labels < 0).mean()), 4) if len(ids) else None,
-        "noise_share_clustered_first": round(float((result.labels < 0).mean()), 4) if len(first) else None,
-        **facts,
+        "noise_share_clustered_first": round(float((groups.result.labels < 0).mean()), 4) if len(fitted) else None,
+        "changes": changes,
+        **groups.facts,
     }
     stand_for = ids[medoids(points, labels, strength)]
-    return Clustering(config.name, ids, labels, strength, assigned, stand_for, result.tree, meta)
+    return (
+        Clustering(config.name, ids, labels, strength, assigned, stand_for, groups.result.tree, meta),
+        groups.assigner,
+    )
 
 
-def cluster_sizes(n: int, given: int | None) -> list[int]:
-    """Smallest cluster sizes to try for ``n`` hits: the ``given`` one, or a few about the square root of n, at least 15."""
-    if given is not None:
-        return [given]
-    return sorted({max(SMALLEST_CLUSTER, round(factor * np.sqrt(n))) for factor in SIZE_FACTORS})
+def _persistence(groups: Groups, numbers: NDArray[np.int32]) -> list[float | None]:
+    """Stability of each cluster in [0, 1]; None for a rare one, which another fit found."""
+    of = dict(zip(numbers.tolist(), groups.result.persistence.tolist()))
+    return [round(of[c], 4) if c in of else None for c in range(len(numbers))]
 
 
 def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:
@@ -145,44 +145,58 @@ def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:
     return np.sort(kept)
 
 
-def _density(
-    points: NDArray, first: NDArray[np.int64], config: ClusterConfig
-) -> tuple[NDArray[np.int64], DensityResult, dict[str, Any]]:
-    """Density clusters of the rows ``first`` of ``points`` (of all, where they are one population): those rows, their
-    result, and what is worth telling about it."""
-    chosen = points[first]
-    sizes = cluster_sizes(len(first), config.min_cluster_size)
-    size = sizes[len(sizes) // 2]
-    facts: dict[str, Any] = {"min_cluster_size": size, "one_population": False, "warning": None, "sweep": []}
-    if len(chosen) < max(2 * size, config.min_samples + 1):
-        facts["warning"] = f"{len(points)} hits are too few for clusters of {size}: all are noise (-1)"
-        log.warning("%s", facts["warning"])
-        return first, all_noise(len(chosen)), facts
-    seed = child_seed(config.seed, "cluster", "umap")
-    alike = (chosen == chosen[0]).all()
-    use_umap = config.umap_dims and not alike and len(chosen) > 2 * config.umap_dims + 2
-    reduced = umap(chosen, config.umap_dims, config.umap_neighbors, 0.0, seed, config.max_fit) if use_umap else chosen
-    result, facts["sweep"] = stable_clusters(reduced, sizes, config.min_samples, config.selection, config.largest_share)
-    if alike or (config.one_population and one_population(chosen, result.labels)):
-        facts["one_population"] = True
-        log.warning("the hits form one population: they are kept as one cluster")
-        first, result = np.arange(len(points)), whole_population(points, config.min_samples)
-    return first, result, facts
+def lay_out(
+    name: str,
+    ids: NDArray[np.uint64],
+    points: NDArray,
+    labels: NDArray[np.int32],
+    config: ClusterConfig,
+    before: Layout | None = None,
+) -> Layout:
+    """2-D UMAP of ``points`` (N, d); principal components where there are too few of them or all are alike.
 
-
-def lay_out(name: str, ids: NDArray[np.uint64], points: NDArray, config: ClusterConfig) -> Layout:
-    """2-D UMAP of ``points`` (N, d); principal components where there are too few of them or all are alike."""
-    few = len(points) < 10 or (points == points[0]).all()
-    if few:
+    Of more than ``config.max_fit`` a sample is laid out, with some of every cluster of ``labels`` however rare, and the others
+    placed by it (`Placement`). before: a layout whose places are started from.
+    """
+    meta = {"config": config_to_dict(config)}
+    if len(points) < 10 or (points == points[0]).all():
         xy = np.zeros((len(points), 2), np.float32)
         if len(points):
             flat = principal_components(points, 2)[:, :2]
             xy[:, : flat.shape[1]] = flat
-    else:
-        seed = child_seed(config.seed, "cluster", "layout")
-        xy = umap(points, 2, config.layout_neighbors, config.layout_min_dist, seed, config.max_fit)
-    method = "pca" if few else "umap"
-    return Layout(name, ids, xy, {"method": method, "config": config_to_dict(config)})
+        return Layout(name, ids, xy, {"method": "pca", **meta})
+    rows = _laid_out_rows(labels, config)
+    start = None if before is None else _start(before, ids[rows], points[rows])
+    seed = child_seed(config.seed, "cluster", "layout")
+    xy = umap(points[rows], 2, config.layout_neighbors, config.layout_min_dist, seed, start)
+    if len(rows) < len(points):
+        placed, _ = Placement(np.asarray(points[rows], np.float64), xy)(points)
+        placed[rows] = xy
+        xy, meta["n_fitted"] = placed, len(rows)
+        meta["rest"] = "mean place of the three nearest fitted frames, weighted by inverse distance"
+    return Layout(name, ids, xy, {"method": "umap", "started_from_earlier": start is not None, **meta})
+
+
+def _laid_out_rows(labels: NDArray[np.int32], config: ClusterConfig) -> NDArray[np.int64]:
+    """All rows, or a sample of them in which every cluster has its share and at least _LAID_OUT where it has so many."""
+    rng, every = child_rng(config.seed, "cluster", "layout sample"), np.arange(len(labels))
+    if len(labels) <= config.max_fit:
+        return every
+    some = [drawn(np.flatnonzero(labels == c), _LAID_OUT, rng) for c in range(int(labels.max(initial=NOISE)) + 1)]
+    return np.union1d(drawn(every, config.max_fit, rng), np.concatenate([every[:0], *some]))
+
+
+def _start(before: Layout, ids: NDArray[np.uint64], points: NDArray) -> NDArray[np.float32] | None:
+    """Places to start a layout from: the earlier ones, and for new frames those of their neighbours; None with too few."""
+    rows = rows_of(before.frame_id, ids)
+    known = rows >= 0
+    if known.sum() < max(10, 0.05 * len(ids)):
+        return None
+    start = np.empty((len(ids), 2), np.float32)
+    start[known] = before.xy[rows[known]]
+    if not known.all():
+        start[~known], _ = Placement(np.asarray(points[known], np.float64), start[known])(points[~known])
+    return start
 
 
 def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -> tuple[Clustering, Layout]:
@@ -190,7 +204,9 @@ def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -
     n = len(ids)
     noise = np.full(n, NOISE, np.int32)
     name = "none" if config.embedding == "auto" else config.embedding
+    share = 1.0 if n else None
     meta = {"embedding": None, "config": config_to_dict(config), "n_hits": n, "sizes": [], "warning": warning}
+    meta |= {"noise_share": share, "changes": None}
     clustering = Clustering(
         config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta
     )

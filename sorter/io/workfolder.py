@@ -35,6 +35,8 @@ GROWING = {
     "clusters": ("frame_id", "labels", "strength", "assigned"),
     "layouts": ("frame_id", "xy"),
 }
+#: Rows of a long result that are stored, and read back, together.
+_ROWS = 16_384
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
@@ -178,6 +180,22 @@ class WorkFolder:
         arrays, attrs = self._read("embeddings", name, "shotsort embed")
         return Embedding(name, **arrays, meta=attrs["meta"])
 
+    def open_embedding(self, name: str) -> tuple[NDArray[np.uint64], StoredRows]:
+        """frame_id (N,) of the embedding ``name``, and its vectors, which stay on disk until they are asked for."""
+        group, _ = self._open_result("embeddings", name, "shotsort embed")
+        n = rows_that_count(dict(group.attrs))[1]
+        ids: Any = group["frame_id"]
+        return np.asarray(ids[:n]), StoredRows(group["vectors"], ids.shape[0] if n is None else n)
+
+    def write_assigner(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
+        """Store what assigns later frames to the clusters of the clustering ``name`` (`sorter.stages.cluster.find_assigner`)."""
+        self._write("assigners", name, arrays, {"meta": meta})
+
+    def read_assigner(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Arrays and meta of `write_assigner`. Raises MissingResultError where there are none."""
+        arrays, attrs = self._read("assigners", name, "shotsort cluster")
+        return arrays, attrs["meta"]
+
     def write_layout(self, layout: Layout) -> None:
         """Store a layout under its name."""
         self._write("layouts", layout.name, {"frame_id": layout.frame_id, "xy": layout.xy}, {"meta": layout.meta})
@@ -249,10 +267,17 @@ class WorkFolder:
         with whole_folder(final) as partial:
             group = zarr.open_group(partial, mode="w", zarr_format=3)
             for key, values in arrays.items():
-                group.create_array(key, data=np.ascontiguousarray(values))
+                chunks: Any = (_ROWS, *values.shape[1:]) if np.ndim(values) and len(values) > _ROWS else "auto"
+                group.create_array(key, data=np.ascontiguousarray(values), chunks=chunks)
             group.attrs["shotsort"] = {"schema_version": SCHEMA_VERSION, "kind": kind, "written": utc_now(), **attrs}
 
     def _read(self, kind: str, name: str, maker: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        group, attrs = self._open_result(kind, name, maker)
+        growing, n_valid = rows_that_count(dict(group.attrs))
+        arrays = {k: np.asarray(array[:n_valid] if k in growing else array[:]) for k, array in group.arrays()}
+        return arrays, attrs
+
+    def _open_result(self, kind: str, name: str, maker: str) -> tuple[zarr.Group, dict[str, Any]]:
         path = self.path / "results.zarr" / kind / _checked(name)
         if not path.is_dir():
             have = ", ".join(self.result_names(kind)) or "none"
@@ -263,9 +288,7 @@ class WorkFolder:
             raise WorkFolderError(
                 f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort"
             )
-        growing, n_valid = rows_that_count(dict(group.attrs))
-        arrays = {k: np.asarray(array[:n_valid] if k in growing else array[:]) for k, array in group.arrays()}
-        return arrays, attrs
+        return group, attrs
 
     def growing(self, kind: str, name: str) -> GrowingResult:
         """The result ``name`` of ``kind``, to append rows to (`GROWING` says to which arrays).
@@ -307,6 +330,17 @@ class WorkFolder:
             seconds = round(time.perf_counter() - clock, 3)
             manifest = RunManifest(name, config, seed, inputs, record.outputs, record.metrics, started, seconds)
             self.write_manifest(manifest)
+
+
+class StoredRows:
+    """Rows of an array on disk, (N, ...): a slice of them is read when it is taken."""
+
+    def __init__(self, array: Any, n: int) -> None:
+        self._array, self.shape = array, (n, *array.shape[1:])
+
+    def __getitem__(self, rows: slice) -> NDArray:
+        start, stop, _ = rows.indices(self.shape[0])
+        return np.asarray(self._array[start:stop])
 
 
 class StageRecord:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, empty_result, fit
-from sorter.cluster.reduce import concatenate
+from sorter.cluster.assigner import Assigner
+from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, Fitted, empty_result, fit_points
+from sorter.cluster.reduce import Projection, concatenate
 from sorter.core.clustering import Clustering
 from sorter.core.config import config_to_dict
 from sorter.core.embedding import Embedding
@@ -19,9 +22,11 @@ from sorter.core.hits import Hits
 from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
 
-__all__ = ["PREFERRED", "ClusterConfig", "cluster", "find_embedding"]
+__all__ = ["PREFERRED", "ClusterConfig", "cluster", "embedding_names", "find_assigner", "find_embedding"]
 
 log = logging.getLogger(__name__)
+
+_ROWS = 16_384
 
 #: What "auto" takes: the first of these whose parts are all there.
 PREFERRED = ("contrastive+features", "contrastive", "features", "factorvae", "pca")
@@ -37,55 +42,117 @@ def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, 
     config = config or ClusterConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     hits = work.read_hits()
-    embedding = _embedding_of_hits(work, hits, config)
-    inputs = _inputs(embedding, hits)
+    parts = _parts_of_hits(work, hits, config)
+    inputs = _inputs(parts, hits)
     if not force and _up_to_date(work, config, inputs):
         log.info("cluster: up to date")
         return work.read_clustering(config.name)
     with work.stage("cluster", config_to_dict(config), config.seed, inputs) as record:
-        if embedding is None:
+        if parts is None:
             warning = f"{len(hits.hit_ids)} hits are too few to cluster: all are noise (-1)"
             log.warning("%s", warning)
-            clustering, layout = empty_result(hits.hit_ids, config, warning)
+            fitted = Fitted(*empty_result(hits.hit_ids, config, warning), Assigner(()))
+            work.write_assigner(config.name, {}, {"embedding": None})
         else:
-            photons = hits.photons[rows_of(hits.frame_id, embedding.frame_id)]
-            clustering, layout = fit(embedding, photons, config)
-        work.write_layout(layout)
+            fitted = _fitted(work, hits, parts, config, inputs["sha256"])
+        clustering = fitted.clustering
+        work.write_layout(fitted.layout)
         work.write_clustering(clustering)
-        record.outputs.update(clustering=clustering.name, layout=layout.name)
-        noise = float((clustering.labels < 0).mean()) if len(clustering.labels) else None
-        record.metrics.update({"cluster/clusters": clustering.n_clusters, "cluster/noise_share": noise})
+        record.outputs.update(clustering=clustering.name, layout=fitted.layout.name)
+        record.metrics.update({
+            "cluster/clusters": clustering.n_clusters, "cluster/noise_share": clustering.meta["noise_share"]
+        })  # fmt: skip
     return clustering
 
 
-def find_embedding(work: WorkFolder, name: str) -> Embedding:
-    """The embedding ``name`` of a work folder; "a+b" joins several, "auto" takes the best of those that are there."""
+@dataclass(frozen=True)
+class _Parts:
+    """The embeddings that are clustered together: name, ids (N,) of the hits, their vectors (N, d_i)."""
+
+    name: str
+    ids: NDArray[np.uint64]
+    vectors: list[Any]
+
+
+def _fitted(work: WorkFolder, hits: Hits, parts: _Parts, config: ClusterConfig, digest: str) -> Fitted:
+    """Clusters and layout; an earlier fit lends its numbers and places, unless it is what a call that was interrupted left."""
+    projection = Projection.of(parts.vectors, config.pca_dims)
+    points = projection(parts.vectors)
+    order = np.argsort(parts.ids)
+    photons = hits.photons[rows_of(hits.frame_id, parts.ids[order])]
+    before = work.read_clustering(config.name) if config.name in work.result_names("clusters") else None
+    layout = work.read_layout(parts.name) if parts.name in work.result_names("layouts") else None
+    if layout is not None and layout.meta.get("inputs_sha256") in (None, digest):
+        layout = None
+    fitted = fit_points(parts.name, parts.ids[order], points[order], photons, config, (before, layout))
+    for change in fitted.clustering.meta["changes"] or ():
+        if change["change"] == "changed":
+            log.info("cluster %d: changed; %.0f %% in common with cluster %d before", change["cluster"],
+                     100 * change["overlap"], change["was"])  # fmt: skip
+    arrays = {f"projection_{k}": v for k, v in vars(projection).items()} | fitted.assigner.arrays()
+    work.write_assigner(config.name, arrays, {"embedding": parts.name})
+    meta = {**fitted.layout.meta, "inputs_sha256": digest}
+    return replace(fitted, layout=replace(fitted.layout, meta=meta))
+
+
+def find_assigner(work: WorkFolder, name: str = "density") -> tuple[list[str], Projection, Assigner]:
+    """What assigns frames that come later to the clusters of the clustering ``name``: the embeddings whose vectors it takes,
+    what makes points of them, and what gives points their clusters. Raises MissingResultError before there is one."""
+    arrays, meta = work.read_assigner(name)
+    if meta["embedding"] is None:
+        raise MissingResultError(
+            f"{work.path}: too few hits were clustered to assign others by; run 'shotsort cluster' again"
+        )
+    projection = Projection(arrays.pop("projection_offset"), arrays.pop("projection_matrix"))
+    return meta["embedding"].split("+"), projection, Assigner.of_arrays(arrays)
+
+
+def embedding_names(work: WorkFolder, name: str) -> list[str]:
+    """The embeddings that ``name`` means: "a+b" joins several, "auto" takes the best of those that are there."""
     if name == "auto":
         have = set(work.result_names("embeddings"))
         known = (choice for choice in PREFERRED if set(choice.split("+")) <= have)
         name = next(known, next(iter(sorted(have)), PREFERRED[0]))
-    return concatenate([work.read_embedding(part) for part in name.split("+")])
+    return name.split("+")
 
 
-def _embedding_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> Embedding | None:
-    """The vectors of the hits; None where nothing was embedded because there are too few hits for it."""
+def find_embedding(work: WorkFolder, name: str) -> Embedding:
+    """The embedding ``name`` of a work folder; "a+b" joins several, "auto" takes the best of those that are there."""
+    return concatenate([work.read_embedding(part) for part in embedding_names(work, name)])
+
+
+def _parts_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> _Parts | None:
+    """The vectors of the hits, on disk where each embedding holds just them; None where nothing was embedded because there are
+    too few hits for it."""
     ids = hits.hit_ids
     few = len(ids) < 2 * (config.min_cluster_size or SMALLEST_CLUSTER)
     if len(ids) == 0 or (few and not work.result_names("embeddings")):
         return None
-    embedding = find_embedding(work, config.embedding)
-    rows = rows_of(embedding.frame_id, ids)
+    names = embedding_names(work, config.embedding)
+    return _Parts("+".join(names), ids, [_vectors(work, name, ids) for name in names])
+
+
+def _vectors(work: WorkFolder, name: str, ids: NDArray[np.uint64]) -> Any:
+    have, stored = work.open_embedding(name)
+    if np.array_equal(have, ids):
+        return stored
+    rows = rows_of(have, ids)
     if (rows < 0).any():
         raise MissingResultError(
-            f"{work.path}: embedding '{embedding.name}' lacks {int((rows < 0).sum())} of {len(ids)} hits;"
-            " run 'shotsort embed' again"
+            f"{work.path}: embedding '{name}' lacks {int((rows < 0).sum())} of {len(ids)} hits; run 'shotsort embed' again"
         )
-    return Embedding(embedding.name, ids, embedding.vectors[rows], embedding.meta)
+    return stored[:][rows]
 
 
-def _inputs(embedding: Embedding | None, hits: Hits) -> dict[str, Any]:
-    name = None if embedding is None else embedding.name
-    return {"embedding": name, "hits": len(hits.hit_ids), "sha256": inputs_digest(embedding, hits)}
+def _inputs(parts: _Parts | None, hits: Hits) -> dict[str, Any]:
+    digest = hashlib.sha256(hits.hit_ids.tobytes())
+    if parts is not None:
+        for vectors in parts.vectors:
+            for start in range(0, vectors.shape[0], _ROWS):
+                digest.update(np.ascontiguousarray(vectors[start : start + _ROWS]))
+        digest.update(hits.photons[hits.is_hit])
+    name = None if parts is None else parts.name
+    return {"embedding": name, "hits": len(hits.hit_ids), "sha256": digest.hexdigest()}
 
 
 def inputs_digest(embedding: Embedding | None, hits: Hits) -> str:

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from sorter.cluster import reduce
 from sorter.cluster.assign import assign_by_neighbours, medoids
+from sorter.cluster.assigner import Assigner
 from sorter.cluster.density import by_size, density_clusters, one_population, stable_clusters
-from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_sizes, fit
-from sorter.cluster.reduce import concatenate, principal_components, scale_block, umap
+from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_sizes, fit, fit_points
+from sorter.cluster.identity import keep_numbers
+from sorter.cluster.reduce import Projection, concatenate, principal_components, scale_block
+from sorter.core.clustering import Clustering
 from sorter.core.embedding import Embedding
 from sorter.core.errors import InputError
 
@@ -168,12 +172,101 @@ def test_names_by_size_and_medoids():
     assert medoids(points, np.array([0, 0, 0, 1, 1, 1]), np.ones(6)).tolist() == [1, 3]
 
 
-def test_large_runs_are_laid_out_from_a_sample():
-    points, kind = blobs([120, 120])
-    placed = umap(points, 2, 10, 0.1, seed=1, max_fit=120)
-    centres = [np.median(placed[kind == k], axis=0) for k in (0, 1)]
-    nearer = np.argmin([np.linalg.norm(placed - c, axis=1) for c in centres], axis=0)
-    assert (nearer == kind).mean() > 0.98
+def test_a_projection_read_in_blocks_is_that_of_the_whole(monkeypatch):
+    rng = np.random.default_rng(0)
+    parts = [100 + 5 * rng.normal(size=(90, 4)), rng.normal(size=(90, 7)) * np.arange(1, 8), np.ones((90, 2))]
+    joined = concatenate(
+        [Embedding(str(i), np.arange(90, dtype=np.uint64), p.astype("f4")) for i, p in enumerate(parts)]
+    )
+    expected = principal_components(scale_block(joined.vectors), 5)
+    monkeypatch.setattr(reduce, "_BLOCK", 32)
+    projection = Projection.of(parts, 5)
+    assert np.allclose(projection(parts), expected, atol=1e-5)
+    assert np.allclose(projection([p[7:9] for p in parts]), expected[7:9], atol=1e-5)
+    assert Projection.of(parts, 0)(parts).shape == (90, 13)
+    parts[1][3, 2] = np.inf
+    with pytest.raises(InputError, match="1 vectors are not finite"):
+        Projection.of(parts, 5)
+
+
+def test_a_run_larger_than_what_is_fitted_is_sorted_by_a_sample():
+    points, kind = blobs([900, 700, 500])
+    made = embedding(points)
+    truth = kind[np.argsort(made.frame_id)]
+    for config in (ClusterConfig(umap_dims=0, max_fit=500), ClusterConfig(max_fit=500)):
+        clustering, layout = fit(made, np.ones(2100), config)
+        known = clustering.labels >= 0
+        assert clustering.meta["n_drawn"] == 500 and layout.meta["n_fitted"] >= 500
+        assert clustering.n_clusters == 3 and known.mean() > 0.9
+        assert adjusted_rand_score(truth[known], clustering.labels[known]) > 0.99
+        centres = [np.median(layout.xy[truth == k], axis=0) for k in range(3)]
+        nearer = np.argmin([np.linalg.norm(layout.xy - c, axis=1) for c in centres], axis=0)
+        assert (nearer == truth).mean() > 0.97
+        again, _ = fit(made, np.ones(2100), config)
+        assert np.array_equal(again.labels, clustering.labels) and np.array_equal(again.strength, clustering.strength)
+
+
+def test_a_group_too_rare_for_the_sample_is_found_in_what_is_left():
+    points, kind = blobs([2000, 2000, 60], d=5)
+    points[kind == 2] = 0.2 * points[kind == 2] + 20
+    made = embedding(points)
+    rare = kind[np.argsort(made.frame_id)] == 2
+    clustering, _ = fit(made, np.ones(4060), ClusterConfig(umap_dims=0, max_fit=600))
+    assert clustering.meta["rare_clusters"] == 1
+    number = np.bincount(clustering.labels[rare] + 1).argmax() - 1
+    assert number >= 0 and ((clustering.labels == number) == rare).mean() > 0.999
+    assert clustering.meta["persistence"][number] is None and clustering.meta["sizes"][number] >= 50
+
+
+@pytest.mark.parametrize("config", [FAST, ClusterConfig(max_fit=300), ClusterConfig(umap_dims=0, max_fit=300)])
+def test_what_was_fitted_is_assigned_as_it_was_clustered(config):
+    points, _ = blobs([400, 300])
+    made = embedding(points)
+    ids = np.sort(made.frame_id)
+    ordered = points[np.argsort(made.frame_id)]
+    fitted = fit_points("made", ids, ordered, np.ones(700), config)
+    found = Assigner.of_arrays(fitted.assigner.arrays())(ordered)
+    same = found.labels == fitted.clustering.labels
+    assert same.mean() > 0.97  # a fitted point is its own neighbour, which makes its core distance smaller
+    if fitted.clustering.meta["n_drawn"]:
+        assert same.mean() > 0.985
+    far = fitted.assigner(ordered[:2] + 1e4)
+    assert (far.labels == -1).all() and (far.core_distance > 1e3).all()
+
+
+def test_clusters_keep_their_numbers_and_the_layout_its_places():
+    points, kind = blobs([400, 300, 200])
+    ids = np.arange(900, dtype=np.uint64)
+    first = fit_points("made", ids, points, np.ones(900), FAST)
+    more = np.concatenate([points, blobs([0, 0, 400], seed=5)[0]])  # the third is now the largest
+    both = (first.clustering, first.layout)
+    second = fit_points("made", np.arange(1300, dtype=np.uint64), more, np.ones(1300), FAST, both)
+    old, new = first.clustering.labels, second.clustering.labels[:900]
+    known = (old >= 0) & (new >= 0)
+    assert (old[known] == new[known]).all()
+    assert [c["was"] for c in second.clustering.meta["changes"]] == [0, 1, 2]
+    assert second.clustering.meta["sizes"][2] == max(second.clustering.meta["sizes"])
+
+    def turned(layout):  # angle of the line from the first class to the second
+        a, b = (np.median(layout.xy[:900][kind == k], axis=0) for k in (0, 1))
+        return np.arctan2(*(b - a))
+
+    apart = np.angle(np.exp(1j * (turned(second.layout) - turned(first.layout))))
+    assert abs(apart) < 0.5 and second.layout.meta["started_from_earlier"]
+
+
+def test_numbers_of_split_joined_and_new_clusters():
+    ids = np.arange(100, dtype=np.uint64)
+    old = np.repeat([0, 1, 2, -1], [40, 30, 20, 10]).astype(np.int32)
+    noise = np.zeros(100, np.float32)
+    before = Clustering("density", ids, old, noise, old, ids[[0, 40, 70]])
+    labels = np.repeat([2, 0, 1, 3], [39, 31, 15, 15]).astype(np.int32)
+    called, changes = keep_numbers(before, ids, labels, np.array([2, 0, 1, 3]))
+    assert called.tolist() == [2, 0, 1, 3]
+    assert [(c["was"], c["change"]) for c in changes] == [(0, "same"), (1, "same"), (2, "changed"), (None, "new")]
+    fewer = np.where(labels >= 2, -1, labels)
+    called, changes = keep_numbers(before, ids, fewer, np.array([0, 1]))
+    assert [(c["was"], c["change"]) for c in changes] == [(2, "changed"), (1, "same")]
 
 
 def test_the_sweep_takes_what_most_sizes_agree_on():

@@ -2,13 +2,15 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from apps.cli.__main__ import main
 from sorter.core.errors import InputError, MissingResultError
-from sorter.stages.cluster import ClusterConfig, cluster
+from sorter.core.identity import rows_of
+from sorter.stages.cluster import ClusterConfig, cluster, find_assigner
 from sorter.stages.evaluate import EvaluateConfig, evaluate
 from tests.workfolders import make_work_folder
 
@@ -112,3 +114,24 @@ def test_embedding_that_misses_hits(tmp_path):
     work.write_embedding(type(made)("features", made.frame_id[:-5], made.vectors[:-5]))
     with pytest.raises(MissingResultError, match="lacks 5 of"):
         cluster(work, ClusterConfig(embedding="features"))
+
+
+def test_the_stored_assigner_sorts_frames_as_the_clustering_did(tmp_path):
+    work = make_work_folder(tmp_path, n=300)
+    clustering = cluster(work, replace(FAST, embedding="contrastive+features"))
+    names, projection, assigner = find_assigner(work)
+    assert names == ["contrastive", "features"]
+    vectors = [work.read_embedding(name).vectors for name in names]
+    found = assigner(projection(vectors))
+    labels = clustering.labels[rows_of(clustering.frame_id, work.read_hits().hit_ids)]
+    assert (found.labels == labels).mean() > 0.95
+
+
+def test_another_fit_keeps_the_numbers_and_a_repeated_one_changes_nothing(tmp_path):
+    work = make_work_folder(tmp_path, n=300)
+    first = cluster(work, FAST)
+    place = work.read_layout("contrastive+features").xy
+    again = cluster(work, FAST, force=True)
+    assert np.array_equal(again.labels, first.labels)
+    assert np.array_equal(work.read_layout("contrastive+features").xy, place)
+    assert {c["change"] for c in again.meta["changes"]} == {"same"}
