@@ -13,6 +13,7 @@ EXAMPLE = """  shotsort bench farfield
 BENCHES = {
     "sorting": "sorters against each other on labelled runs",
     "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
+    "scale": "seconds, frames a second and peak memory of each stage as a run grows",
     "simulation": "simulated frames a second, stage by stage, and crystals a minute",
 }
 

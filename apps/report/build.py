@@ -22,15 +22,17 @@ from apps.report.radial import radial_grid
 from apps.report.sampling import evenly, read_sample
 from apps.report.snapshot import Snapshot, take_snapshot
 from apps.report.truth import truth_section
-from sorter.cluster.reduce import concatenate
 from sorter.core.clustering import NOISE
 from sorter.core.manifest import package_version
 from sorter.io.workfolder import WorkFolder, write_text_whole
+from sorter.stages.cluster import find_embedding
 
 log = logging.getLogger(__name__)
 
 #: Frames that a mean is taken over: of all hits, and of each cluster.
 MEAN_OF_ALL, MEAN_OF_GROUP = 600, 100
+#: Frames, drawn at random from a longer run, whose vectors say which clusters are near to each other.
+NEAR_FRAMES = 50_000
 
 
 def report(work: str | Path | WorkFolder, force: bool = False) -> Path:
@@ -106,7 +108,7 @@ def _near(shot: Snapshot) -> dict[int, list[int]]:
     if not named or not set(named.split("+")) <= set(shot.work.result_names("embeddings")):
         return {}
     assert shot.clustering is not None
-    embedding = concatenate([shot.work.read_embedding(part) for part in named.split("+")])
+    embedding = find_embedding(shot.work, named, NEAR_FRAMES)
     labels = shot.cluster_of(embedding.frame_id)
     known: NDArray[np.bool_] = np.isfinite(labels)
     if set(np.unique(labels[known & (labels >= 0)])) != set(range(shot.n_clusters)):

@@ -22,6 +22,7 @@ def either_side(shot: Snapshot) -> tuple[Ids, Ids]:
         return none, none
     hits, score = shot.hits, shot.hits.score
     order = np.lexsort((hits.frame_id, score))
+    order = order[np.isfinite(hits.photons[order])]  # the others could not be read
     is_hit = hits.is_hit[order]
     return hits.frame_id[order[is_hit]][:EACH_SIDE], hits.frame_id[order[~is_hit]][::-1][:EACH_SIDE]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,9 @@ from sorter.core.identity import rows_of
 Unit = Literal["adu", "photon", "arbitrary"]
 UNITS: tuple[str, ...] = get_args(Unit)
 _BLOCK = 64
+
+#: Called with the ids of frames that cannot be read, and why.
+OnDamage = Callable[[NDArray[np.uint64], str], None]
 
 
 @runtime_checkable
@@ -52,8 +55,9 @@ class FrameStore(Protocol):
         """Pairs (ids, frames) of at most ``n`` frames each, in storage order; all but the last have ``n``."""
         ...
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
-        """Pairs (ids, frames) in storage order, of as many frames each as are read most quickly."""
+    def blocks(self, on_damage: OnDamage | None = None) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+        """Pairs (ids, frames) in storage order, of as many frames each as are read most quickly. Frames that cannot be read
+        raise InputError, or are left out and told ``on_damage``."""
         ...
 
 
@@ -138,6 +142,6 @@ class ArrayFrameStore:
         for start in range(0, len(self.frame_ids), n):
             yield self.frame_ids[start : start + n], self._frames[start : start + n]
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+    def blocks(self, on_damage: OnDamage | None = None) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
         """Pairs (ids, frames) in storage order."""
         return self.chunks(_BLOCK)

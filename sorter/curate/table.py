@@ -39,8 +39,18 @@ def write_table(
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     order = table_order(store)
+    ids, files, index = store.frame_ids[order], store.source_file[order], store.source_index[order]
+    in_hits = rows_of(hits.frame_id, ids)
+    is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
+    none = np.full(len(ids), -1)
+    in_clusters = none if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
+    in_layout = none if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
+    columns = (ids, files, index, in_hits, is_hit, in_clusters, in_layout)
+    paths = [source.path for source in store.info.sources]
+    labels = book.state()
     for start in range(0, len(order), _BLOCK):
-        writer.writerows(_rows(order[start : start + _BLOCK], store, hits, clustering, layout, book))
+        block = [column[start : start + _BLOCK] for column in columns]
+        writer.writerows(_rows(block, labels.labels_of(ids[start : start + _BLOCK]), paths, hits, clustering, layout))
     return len(order)
 
 
@@ -52,27 +62,16 @@ def table_order(store: ZarrFrameStore) -> NDArray[np.int64]:
 
 
 def _rows(
-    rows: NDArray[np.int64], store: ZarrFrameStore, hits: Hits, clustering: Clustering | None, layout: Layout | None,
-    book: LabelBook,
-) -> Iterator[list[str]]:  # fmt: skip
-    ids = store.frame_ids[rows]
-    paths = [source.path for source in store.info.sources]
-    in_hits = rows_of(hits.frame_id, ids)
-    is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
-    in_clusters = (
-        np.full(len(ids), -1) if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
-    )
-    in_layout = np.full(len(ids), -1) if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
-    columns = (
-        store.source_file[rows],
-        store.source_index[rows],
-        book.labels_of(ids),
-        in_hits,
-        is_hit,
-        in_clusters,
-        in_layout,
-    )
-    for frame_id, file, index, labels, h, hit, c, xy in zip(ids, *columns):
+    block: list[NDArray],
+    labels: list[tuple[str, ...]],
+    paths: list[str],
+    hits: Hits,
+    clustering: Clustering | None,
+    layout: Layout | None,
+) -> Iterator[list[str]]:
+    """Rows of the table. block: frame id, place of the source, index in it, row in the hits, whether it is one, rows in the
+    clustering and in the layout (-1 where it is not there) of each frame."""
+    for (frame_id, file, place, h, hit, c, xy), said in zip(zip(*block), labels):
         cluster = strength = assigned = x = y = ""
         if clustering is not None and c >= 0:
             cluster, assigned = str(clustering.labels[c]), str(clustering.assigned[c])
@@ -82,9 +81,11 @@ def _rows(
         photons = _text(hits.photons[h]) if h >= 0 else ""
         path = paths[file] if len(paths) else ""
         hit_text = "true" if hit else "false"
-        yield [str(frame_id), path, str(index), photons, hit_text, cluster, strength, assigned, ";".join(labels), x, y]
+        yield [str(frame_id), path, str(place), photons, hit_text, cluster, strength, assigned, ";".join(said), x, y]
 
 
 def _text(value: np.floating) -> str:
-    """A number in as few digits as hold it; whole numbers without a point."""
+    """A number in as few digits as hold it; whole numbers without a point, nothing for NaN."""
+    if np.isnan(value):
+        return ""
     return str(int(value)) if float(value).is_integer() else str(value)

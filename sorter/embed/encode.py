@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -12,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sorter.core.frames import FrameStore, regroup
+from sorter.core.frames import FrameStore, OnDamage, regroup
 from sorter.io.progress import Progress
 from sorter.models.polar_model import PolarModel
 from sorter.preprocess.features import rotation_invariant_features
 from sorter.preprocess.polar import PolarGrid, PolarMap
 from sorter.preprocess.scaling import log_scaled, polar_picture
+
+log = logging.getLogger(__name__)
 
 #: From sector counts (B, S) and areas (S,) to vectors (B, d).
 Encoder = Callable[[Tensor, Tensor], Tensor]
@@ -41,7 +44,9 @@ def model_encoder(model: PolarModel, device: torch.device) -> Encoder:
     return model.to(device).eval()
 
 
-def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple[NDArray[np.uint64], Tensor]]:
+def read_ahead(
+    store: FrameStore, polar: PolarMap, batch: int, on_damage: OnDamage | None = None
+) -> Iterator[tuple[NDArray[np.uint64], Tensor]]:
     """Pairs (ids, sector counts (B, S)) in storage order; a thread reads and maps up to two batches ahead.
 
     The thread maps each stored block while it is in the processor's cache, and calls no torch, whose own threads would get
@@ -60,7 +65,7 @@ def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple
         return False
 
     def work() -> None:
-        mapped = ((ids, polar(frames).numpy()) for ids, frames in store.blocks())
+        mapped = ((ids, polar(frames).numpy()) for ids, frames in store.blocks(on_damage))
         try:
             for ids, counts in regroup(mapped, batch):
                 if not put((ids, torch.from_numpy(counts))):
@@ -85,19 +90,28 @@ def read_ahead(store: FrameStore, polar: PolarMap, batch: int) -> Iterator[tuple
 def encode(
     store: FrameStore, polar: PolarMap, encoder: Encoder, batch: int = 512, device: str = "cpu", name: str = ""
 ) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
-    """Ids (N,) and vectors (N, d) float32 of all frames of ``store``.
+    """Ids (N,) and vectors (N, d) float32 of all frames of ``store`` that can be read; a warning names the others.
 
     A frame's vector depends on that frame, the mask and the geometry alone, not on the batch it came in.
     """
     area = polar.area.to(device)
     vectors: NDArray[np.float32] | None = None
     n, done = len(store.frame_ids), 0
+    embedded: list[NDArray[np.uint64]] = []
     with Progress(f"embed {name}", n, "frames") as bar:
-        for ids, counts in read_ahead(store, polar, batch):
+        for ids, counts in read_ahead(store, polar, batch, warn_of_damage):
             part = encoder(counts.to(device), area).cpu().numpy()
             if vectors is None:
                 vectors = np.empty((n, part.shape[1]), np.float32)
             vectors[done : done + len(ids)] = part
+            embedded.append(ids)
             done += len(ids)
             bar.update(len(ids))
-    return store.frame_ids, np.empty((0, 0), np.float32) if vectors is None else vectors
+    if vectors is None:
+        return store.frame_ids[:0], np.empty((0, 0), np.float32)
+    return np.concatenate(embedded), vectors[:done]
+
+
+def warn_of_damage(ids: NDArray[np.uint64], why: str) -> None:
+    """Say that frames are left out."""
+    log.warning("%d frames are left out: %s", len(ids), why)

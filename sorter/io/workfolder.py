@@ -182,10 +182,10 @@ class WorkFolder:
 
     def open_embedding(self, name: str) -> tuple[NDArray[np.uint64], StoredRows]:
         """frame_id (N,) of the embedding ``name``, and its vectors, which stay on disk until they are asked for."""
-        group, _ = self._open_result("embeddings", name, "shotsort embed")
+        group, attrs = self._open_result("embeddings", name, "shotsort embed")
         n = rows_that_count(dict(group.attrs))[1]
         ids: Any = group["frame_id"]
-        return np.asarray(ids[:n]), StoredRows(group["vectors"], ids.shape[0] if n is None else n)
+        return np.asarray(ids[:n]), StoredRows(group["vectors"], ids.shape[0] if n is None else n, attrs["meta"])
 
     def write_assigner(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
         """Store what assigns later frames to the clusters of the clustering ``name`` (`sorter.stages.cluster.find_assigner`)."""
@@ -333,10 +333,10 @@ class WorkFolder:
 
 
 class StoredRows:
-    """Rows of an array on disk, (N, ...): a slice of them is read when it is taken."""
+    """Rows of an array on disk, (N, ...): a slice of them is read when it is taken. meta: of the result it belongs to."""
 
-    def __init__(self, array: Any, n: int) -> None:
-        self._array, self.shape = array, (n, *array.shape[1:])
+    def __init__(self, array: Any, n: int, meta: dict[str, Any]) -> None:
+        self._array, self.shape, self.meta = array, (n, *array.shape[1:]), meta
 
     def __getitem__(self, rows: slice) -> NDArray:
         start, stop, _ = rows.indices(self.shape[0])

@@ -27,7 +27,7 @@ import zarr
 from numpy.typing import NDArray
 
 from sorter.core.errors import InputError, WorkFolderError
-from sorter.core.frames import Unit, find_rows, regroup
+from sorter.core.frames import OnDamage, Unit, find_rows, regroup
 from sorter.core.geometry import Geometry
 from sorter.core.identity import IdIndex
 from sorter.io.blocks import Blocks, DamagedBlockError, open_blocks
@@ -229,15 +229,22 @@ class ZarrFrameStore:
                 f"frames {first}..{last} cannot be read ({error}); ingest the run again into a new folder"
             ) from error
 
-    def blocks(self) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
+    def blocks(self, on_damage: OnDamage | None = None) -> Iterator[tuple[NDArray[np.uint64], NDArray]]:
         """Pairs (ids, frames), one per stored block that holds frames of this store, in storage order: the quickest way
-        through all frames. Each block is decoded once where the frames are in the order in which they are stored."""
+        through all frames. Each block is decoded once where the frames are in the order in which they are stored. Blocks that
+        cannot be read raise InputError, or are left out and told ``on_damage``."""
         blocks = self._blocks()
         rows = np.arange(len(self._all_ids)) if self._rows is None else self._rows
         number = rows // blocks.size
         starts = np.flatnonzero(np.diff(number, prepend=-1))
         for start, stop in zip(starts, [*starts[1:], len(rows)]):
-            frames = self._decode(blocks, int(number[start]))
+            try:
+                frames = self._decode(blocks, int(number[start]))
+            except InputError as error:
+                if on_damage is None:
+                    raise
+                on_damage(self.frame_ids[start:stop], str(error))
+                continue
             within = rows[start:stop] - number[start] * blocks.size
             run = bool((np.diff(within) == 1).all())
             yield self.frame_ids[start:stop], frames[within[0] : within[-1] + 1] if run else frames[within]

@@ -116,9 +116,26 @@ def embedding_names(work: WorkFolder, name: str) -> list[str]:
     return name.split("+")
 
 
-def find_embedding(work: WorkFolder, name: str) -> Embedding:
-    """The embedding ``name`` of a work folder; "a+b" joins several, "auto" takes the best of those that are there."""
-    return concatenate([work.read_embedding(part) for part in embedding_names(work, name)])
+def find_embedding(work: WorkFolder, name: str, at_most: int | None = None) -> Embedding:
+    """The embedding ``name`` of a work folder; "a+b" joins several, "auto" takes the best of those that are there.
+
+    at_most: of more frames, that many are drawn at random (the same ones each time), and only their vectors are kept.
+    """
+    names = embedding_names(work, name)
+    if at_most is None:
+        return concatenate([work.read_embedding(part) for part in names])
+    ids = np.sort(work.open_embedding(names[0])[0])
+    drawn = np.sort(np.random.default_rng(0).choice(ids, min(at_most, len(ids)), replace=False))
+    return concatenate([_some_of(work, part, drawn) for part in names])
+
+
+def _some_of(work: WorkFolder, name: str, ids: NDArray[np.uint64]) -> Embedding:
+    """The embedding ``name`` of those of ``ids`` that it holds, read block by block."""
+    have, stored = work.open_embedding(name)
+    rows = np.flatnonzero(np.isin(have, ids))
+    blocks = [(start, rows[(rows >= start) & (rows < start + _ROWS)] - start) for start in range(0, len(have), _ROWS)]
+    vectors = [stored[start : start + _ROWS][within] for start, within in blocks]
+    return Embedding(name, have[rows], np.concatenate([np.empty((0, stored.shape[1]), np.float32), *vectors]))
 
 
 def _parts_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> _Parts | None:
@@ -129,6 +146,11 @@ def _parts_of_hits(work: WorkFolder, hits: Hits, config: ClusterConfig) -> _Part
     if len(ids) == 0 or (few and not work.result_names("embeddings")):
         return None
     names = embedding_names(work, config.embedding)
+    for name in names:  # frames that could not be read any more when they were embedded
+        have, stored = work.open_embedding(name)
+        if len(have) < len(ids) and stored.meta.get("unreadable_frames", 0) >= len(ids) - len(have):
+            log.warning("%d hits could not be read when '%s' was made: not clustered", len(ids) - len(have), name)
+            ids = ids[rows_of(have, ids) >= 0]
     return _Parts("+".join(names), ids, [_vectors(work, name, ids) for name in names])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,7 @@ from sorter.io.survey import Surveyed
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.preprocess.binning import MIN_GOOD_FRACTION, bin_frames, binned_dtype, choose_factor, good_fraction
 from sorter.preprocess.calibration import Calibration
-
-if TYPE_CHECKING:
-    from sorter.stages.ingest import IngestConfig
+from sorter.stages.ingest_config import IngestConfig
 
 log = logging.getLogger(__name__)
 

@@ -90,7 +90,7 @@ def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) ->
 def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig) -> Embedding:
     polar, encoder, meta = _encoder(work, name, store, config)
     frame_id, vectors = encode(store, polar, encoder, config.batch, resolve_device(config.device), name)
-    return Embedding(name, frame_id, vectors, {"model": name, **meta})
+    return Embedding(name, frame_id, vectors, {"model": name, "unreadable_frames": len(store) - len(frame_id), **meta})
 
 
 def _encoder(

@@ -21,6 +21,8 @@ from sorter.stages.cluster import find_embedding
 
 log = logging.getLogger(__name__)
 
+#: Frames, drawn at random from a longer run, on which the few-label figures stand.
+FEW_LABEL_FRAMES = 50_000
 _TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 
 
@@ -38,6 +40,8 @@ class EvaluateConfig:
 
 def evaluate(work: str | Path | WorkFolder, config: EvaluateConfig | None = None) -> dict[str, Any]:
     """Figures of a sorted run (keys: `sorter.cluster.evaluation.evaluate_run`), None where something is not there yet.
+
+    Those after a few labels stand on at most FEW_LABEL_FRAMES frames.
 
     Raises InputError where there is no truth, MissingResultError before the hits were found.
     """
@@ -137,7 +141,7 @@ def _embedding(work: WorkFolder, name: str | None, clustering: Clustering | None
     if name is None:
         return None
     try:
-        return find_embedding(work, name)
+        return find_embedding(work, name, FEW_LABEL_FRAMES)
     except MissingResultError as error:
         log.warning("%s", error)
         return None

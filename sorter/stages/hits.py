@@ -19,8 +19,8 @@ from sorter.io.progress import Progress
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.preprocess.hits import SAMPLE_FRAMES, Background, BackgroundSample
-from sorter.preprocess.threshold import ThresholdFit, find_threshold, histogram
-from sorter.stages.sampling import block_length, sample_blocks
+from sorter.preprocess.threshold import EMPTY_SCORE, ThresholdFit, find_threshold, histogram
+from sorter.stages.sampling import sample_blocks
 
 log = logging.getLogger(__name__)
 
@@ -81,15 +81,17 @@ def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> 
         sample.update(frames)
     background = sample.finish()
     photons, score = _score_all(store, background)
-    fit = _decide(config, score, photons, background.score_sigma)
+    seen = np.isfinite(photons)
+    fit = _decide(config, score[seen], photons[seen], background.score_sigma)
     meta = {
         "config": config_to_dict(config),
         "inputs": inputs,
         "rule": "log10 of chi2 per tile against the run's own background",
         "fit": fit.to_dict(),
-        "histogram": histogram(score),
+        "histogram": histogram(score[seen]),
+        "unreadable_frames": int((~seen).sum()),
     }
-    return Hits(store.frame_ids, photons, score, score > fit.threshold, fit.threshold, meta)
+    return Hits(store.frame_ids, photons, score, seen & (score > fit.threshold), fit.threshold, meta)
 
 
 def _decide(config: HitsConfig, score: NDArray, photons: NDArray, blank_sigma: float) -> ThresholdFit:
@@ -103,11 +105,18 @@ def _decide(config: HitsConfig, score: NDArray, photons: NDArray, blank_sigma: f
 
 
 def _score_all(store: FrameStore, background: Background) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Photons and score of all frames; NaN, and the score of an empty frame, where one cannot be read."""
     n = len(store.frame_ids)
-    photons, score = np.empty(n, np.float64), np.empty(n, np.float32)
+    photons, score = np.full(n, np.nan), np.full(n, EMPTY_SCORE, np.float32)
     done = 0
+
+    def leave_out(ids: NDArray[np.uint64], why: str) -> None:
+        nonlocal done
+        done += len(ids)
+        log.warning("%d frames are left out: %s", len(ids), why)
+
     with Progress("hits", n, "frames") as bar:
-        for ids, frames in store.chunks(block_length(store)):
+        for ids, frames in store.blocks(leave_out):
             sums = background.tiles.sums(frames)
             rows = slice(done, done + len(ids))
             photons[rows], score[rows] = sums.sum(1), background.score(sums)

@@ -28,11 +28,10 @@ def spread_rows(n: int, wanted: int) -> NDArray[np.int64]:
 
 
 def sample_blocks(store: FrameStore, wanted: int) -> Iterator[NDArray]:
-    """Blocks (n, ny, nx) of about ``wanted`` frames of a store, spread over it."""
+    """Blocks (n, ny, nx) of about ``wanted`` frames of a store, spread over it; those that cannot be read are left out."""
     ids = store.frame_ids[spread_rows(len(store.frame_ids), wanted)]
-    n = block_length(store)
-    for start in range(0, len(ids), n):
-        yield store.read(ids[start : start + n])
+    for _, frames in store.select(ids).blocks(on_damage=lambda ids, why: None):
+        yield frames
 
 
 def brightest_frames(store: FrameStore, sampled: int, kept: int) -> NDArray:

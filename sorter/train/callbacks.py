@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import time
 from pathlib import Path
@@ -51,14 +52,14 @@ class Curves(lightning.Callback):
 
 
 class Checkpoint(lightning.Callback):
-    """Save the whole training after an epoch, at most every ``every_s`` seconds; whole or absent.
+    """Save the whole training after the first epoch and then at most every ``every_s`` seconds; whole or absent.
 
     Must come after the callbacks whose state it is to save.
     """
 
     def __init__(self, path: Path, every_s: float) -> None:
         self.path, self.every_s = path, every_s
-        self._last = time.monotonic()
+        self._last = -math.inf
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Save if it is time."""

@@ -1,0 +1,39 @@
+"""The scale bench on a small run: every stage is measured once, and what was measured is kept."""
+
+import json
+
+import pytest
+
+from apps.bench import scale
+from apps.bench.scale import ScaleBenchConfig, bench_scale, measure_assignment, plot, table_text
+from apps.cli.__main__ import main
+from sorter.core.errors import InputError
+
+
+@pytest.mark.slow
+def test_all_stages_of_a_small_run(tmp_path, monkeypatch):
+    config = ScaleBenchConfig((1000,), steps=2, folder=str(tmp_path), assignment=False)
+    result = bench_scale(config)
+    assert [row["stage"] for row in result["rows"]] == list(scale.STAGES)
+    assert all(row["seconds"] > 0 and row["cpu_seconds"] > 0 and row["peak_mb"] > 20 for row in result["rows"])
+    assert result["limits"]["share_of_smaller_limit"] > 0
+    monkeypatch.setattr(scale, "_run", None)
+    assert bench_scale(config) == result
+    json.dumps(result, allow_nan=False)
+    assert "sorted in all" in table_text(result)
+    plot(result, tmp_path / "scale.png")
+    assert (tmp_path / "scale.png").stat().st_size > 5000
+
+
+def test_assignment_is_measured_beside_hdbscan(monkeypatch):
+    monkeypatch.setattr(scale, "_PREDICTED", 100)
+    monkeypatch.setattr(scale, "_ASSIGNED", 300)
+    found = measure_assignment(n_base=1500, d=9)
+    assert found["equal_share"] == 1 and found["points_per_s"] > 0 and found["clusters"] > 1
+
+
+def test_bad_arguments_are_one_line(capsys):
+    with pytest.raises(InputError, match="at least 1000"):
+        ScaleBenchConfig((10,))
+    assert main(["bench", "scale", "--model", "/nowhere"]) == 2
+    assert "/nowhere" in capsys.readouterr().err
