@@ -20,11 +20,15 @@ def next_value(confidence: NDArray[np.floating], graph: NeighbourGraph, labelled
 
     Uncertainty is 1 less the largest of ``confidence`` (N, C), where C may be 0; the frames it speaks for are those it reaches
     over the graph, so a doubtful frame in a crowd of doubtful ones comes first and an odd one alone comes late (density-weighted
-    uncertainty, Settles & Craven 2008, eq. 13). 0 for ``labelled`` rows.
+    uncertainty, Settles & Craven 2008, eq. 13). Where labelled frames are near already, and doubt remains because classes
+    overlap, it counts less: over 1 + what reaches the frame from them, in units of the median. 0 for ``labelled`` rows.
     """
     n = len(confidence)
     doubt = 1 - np.asarray(confidence, np.float64).max(axis=1, initial=0.0)
     doubt[labelled] = 0.0
+    if len(labelled):
+        near = graph.spread(labelled, np.ones((len(labelled), 1)))[:, 0]
+        doubt /= 1 + near / np.median(near)
     value = doubt * graph.spread(np.arange(n), doubt[:, None])[:, 0]
     return value / max(float(value.max(initial=0.0)), 1e-300)
 

@@ -23,7 +23,7 @@ ALLOWED = {
     "sorter.cluster": ("sorter.core", "sorter.io", "sorter.preprocess"),
     "sorter.curate": ("sorter.core", "sorter.io", "sorter.preprocess"),
     "sorter.online": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.models"),
-    "sorter.classic": ("sorter.core", "sorter.io", "sorter.preprocess"),
+    "sorter.classic": ("sorter.core", "sorter.io", "sorter.preprocess", "sorter.models", "sorter.losses"),
     "sorter.stages": ("sorter",),
     "sim": ("sorter.core", "sorter.io"),
     "recon": ("sim", "sorter.core", "sorter.io"),
