@@ -12,6 +12,7 @@ EXAMPLE = """  shotsort bench farfield
 #: Benches and the line that ``shotsort bench --help`` shows; each is apps/bench/NAME.py, imported when it is called.
 BENCHES = {
     "sorting": "sorters against each other on labelled runs",
+    "labelling": "label quality per click, calibration of proposals, classes that nobody named",
     "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
     "scale": "seconds, frames a second and peak memory of each stage as a run grows",
     "simulation": "simulated frames a second, stage by stage, and crystals a minute",
