@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sorter.core.config import require
+from apps.bench.farfield_config import SILVER, FarFieldBenchConfig
 from sorter.core.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -18,33 +17,6 @@ EXAMPLE = """  shotsort bench farfield
   shotsort bench farfield --threads 2 --pymsft-python ~/pymsft/bin/python --json
   shotsort bench farfield --plot docs/farfield_convergence.png
 """
-SILVER = 0.89 + 0.09j
-RUNGS = ("multislice", "sliced", "absorption", "born", "projection")
-RADII_NM = (30.0, 60.0, 100.0, 160.0)
-MATERIALS = (SILVER, 0.93 + 0.07j, 0.95 + 0.02j, 0.9 + 0.001j, 0.8 + 0.05j, 0.7 + 0.3j, 0.999 + 0.0005j)
-
-
-@dataclass(frozen=True)
-class FarFieldBenchConfig:
-    """threads: of torch; batch: particles at once; repeats: the best of so many is the time; wavelength_nm, radius_nm: of the
-    main table; blocks: blocks of 256 frames of ``clusters`` for the rate with the detector (0: left out)."""
-
-    threads: int = 2
-    batch: int = 32
-    repeats: int = 5
-    wavelength_nm: float = 13.5
-    radius_nm: float = 100.0
-    blocks: int = 4
-    pymsft_python: str | None = None
-    reference: str | None = None
-    plot: str | None = None
-    seed: int = 0
-    materials: tuple[complex, ...] = field(default=MATERIALS)
-
-    def __post_init__(self) -> None:
-        require(min(self.threads, self.batch, self.repeats) >= 1, "threads, batch and repeats must be at least 1")
-        require(self.blocks >= 0, f"blocks = {self.blocks}: must be 0 or more")
-        require(self.wavelength_nm > 0 and self.radius_nm > 0, "wavelength and radius must be positive")
 
 
 def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
@@ -52,6 +24,7 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
     import torch
 
     from apps.bench import farfield_tables as tables
+    from apps.bench import straight_paths
 
     before = torch.get_num_threads()
     torch.set_num_threads(config.threads)
@@ -72,6 +45,8 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
         result["materials"] = tables.materials(config)
         log.info("polyhedra against closed forms and finer grids")
         result["polyhedra"] = tables.polyhedra(config)
+        log.info("straight paths: the rungs and padded Fourier transforms")
+        result["straight"] = straight_paths.rows(config)
         if config.reference:
             result["reference"] = tables.reference(config)
         if config.blocks:
@@ -93,6 +68,8 @@ def table_text(result: dict[str, Any]) -> str:
         "sizes": "Multislice against Mie theory, by radius",
         "materials": "Multislice against Mie theory, by refractive index",
         "polyhedra": "Polyhedra, 30 degrees: rms of log10 of the pixels in the inner, middle and outer third",
+        "straight": "Icosahedra, 30 degrees, rms of log10 of the pixels by radial third: in silver against the exact sum of "
+        "the same model, without absorption against the closed form",
         "reference": "Stored reference far fields: rms of log10 of the pixels up to 30 degrees",
         "convergence": "Error in the outer third by number of slices",
     }

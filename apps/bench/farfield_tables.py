@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from apps.bench import mie
-from apps.bench.farfield import RADII_NM, RUNGS, SILVER, FarFieldBenchConfig
+from apps.bench.farfield_config import RADII_NM, RUNGS, SILVER, FarFieldBenchConfig
 from sim.orientation import random_quaternions, rotation_matrix
 from sim.particles import Bodies, library, place
 from sim.scattering import (
@@ -35,14 +35,16 @@ FINE = FarFieldSettings(width_radii=4.5, pixel_wavelengths=1 / 5, slice_waveleng
 """The grid that stands for the truth where there is no closed form: finer columns, more slices, a wider box."""
 
 
-def _geometry(config: FarFieldBenchConfig, edge_deg: float) -> Geometry:
+def detector(config: FarFieldBenchConfig, edge_deg: float) -> Geometry:
+    """128 x 128 pixels whose edge stands at ``edge_deg``."""
     return detector_geometry((128, 128), config.wavelength_nm * 1e-9, math.radians(edge_deg))
 
 
-def _time_ms(call: Callable[[], object], config: FarFieldBenchConfig, frames: int) -> float:
+def time_ms(call: Callable[[], object], repeats: int, frames: int) -> float:
+    """Best time of ``repeats`` calls after one to warm up, per frame."""
     call()
     times = []
-    for _ in range(config.repeats):
+    for _ in range(repeats):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
@@ -51,7 +53,7 @@ def _time_ms(call: Callable[[], object], config: FarFieldBenchConfig, frames: in
 
 def _against_mie(config: FarFieldBenchConfig, index: complex, radius_nm: float, rung: str) -> dict[str, Any]:
     """Errors on a detector whose edge stands at 45 degrees."""
-    geometry = _geometry(config, 45)
+    geometry = detector(config, 45)
     angle = two_theta_rad(geometry)
     frame = intensity(far_field(place(library.make("sphere"), radius_nm * 1e-9, index), geometry, rung), geometry)[
         0
@@ -66,11 +68,11 @@ def _against_mie(config: FarFieldBenchConfig, index: complex, radius_nm: float, 
     }
 
 
-def _frame_ms(config: FarFieldBenchConfig, shape: str, radius_nm: float, rung: str) -> float:
+def frame_ms(config: FarFieldBenchConfig, shape: str, radius_nm: float, rung: str) -> float:
     """Time per frame of a batch in random orientations on a detector to 30 degrees, from the bodies to the intensity."""
-    geometry = _geometry(config, 30)
-    bodies = place(library.make(shape), radius_nm * 1e-9, SILVER, _orientations(config, config.batch))
-    return _time_ms(lambda: intensity(far_field(bodies, geometry, rung), geometry), config, config.batch)
+    geometry = detector(config, 30)
+    bodies = place(library.make(shape), radius_nm * 1e-9, SILVER, orientations(config, config.batch))
+    return time_ms(lambda: intensity(far_field(bodies, geometry, rung), geometry), config.repeats, config.batch)
 
 
 def rungs(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
@@ -79,8 +81,8 @@ def rungs(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
         {
             "scheme": rung,
             **_against_mie(config, SILVER, config.radius_nm, rung),
-            "frame_ms": _frame_ms(config, "sphere", config.radius_nm, rung),
-            "icosahedron_ms": _frame_ms(config, "icosahedron", config.radius_nm, rung),
+            "frame_ms": frame_ms(config, "sphere", config.radius_nm, rung),
+            "icosahedron_ms": frame_ms(config, "icosahedron", config.radius_nm, rung),
         }
         for rung in RUNGS
     ]
@@ -92,7 +94,7 @@ def sizes(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
         {
             "radius_nm": r,
             **_against_mie(config, SILVER, r, "multislice"),
-            "icosahedron_ms": _frame_ms(config, "icosahedron", r, "multislice"),
+            "icosahedron_ms": frame_ms(config, "icosahedron", r, "multislice"),
         }
         for r in RADII_NM
     ]
@@ -111,11 +113,13 @@ def materials(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
     return rows
 
 
-def _orientations(config: FarFieldBenchConfig, count: int) -> Tensor:
+def orientations(config: FarFieldBenchConfig, count: int) -> Tensor:
+    """Random quaternions (count, 4)."""
     return random_quaternions(count, np.random.default_rng(config.seed))
 
 
-def _thirds(geometry: Geometry) -> list[np.ndarray]:
+def thirds(geometry: Geometry) -> list[np.ndarray]:
+    """Pixels of the inner, the middle and the outer third of the radius."""
     radius = np.hypot(*np.meshgrid(*[(np.arange(n) - (n - 1) / 2) for n in geometry.shape_px]))
     edge = geometry.shape_px[0] / 2
     return [(radius >= edge * i / 3) & (radius < edge * (i + 1) / 3) for i in range(3)]
@@ -124,14 +128,14 @@ def _thirds(geometry: Geometry) -> list[np.ndarray]:
 def _third_errors(frames: Tensor, truth: Tensor, geometry: Geometry) -> dict[str, float]:
     names = ("inner_dex", "middle_dex", "outer_dex")
     ours, theirs = frames.double().numpy(), truth.double().numpy()
-    thirds = _thirds(geometry)
-    found = {name: mie.pixel_error_dex(ours, theirs, where) for name, where in zip(names, thirds, strict=True)}
+    rings = thirds(geometry)
+    found = {name: mie.pixel_error_dex(ours, theirs, where) for name, where in zip(names, rings, strict=True)}
     # Without absorption the pattern has true zeros, of which no logarithm is near another: the median tells the rest.
-    outer = np.log10(ours[:, thirds[2]] / theirs[:, thirds[2]])
+    outer = np.log10(ours[:, rings[2]] / theirs[:, rings[2]])
     return {**found, "outer_median_dex": float(np.median(np.abs(outer)))}
 
 
-def _truth_without_contrast(bodies: Bodies, q: Tensor, name: str, radius_m: float, geometry: Geometry) -> Tensor:
+def truth_without_contrast(bodies: Bodies, q: Tensor, name: str, radius_m: float, geometry: Geometry) -> Tensor:
     """Closed form of a weakly scattering polyhedron, as a cross-section."""
     in_body = torch.einsum("bij,iyx->byxj", rotation_matrix(q), torch.stack(pixel_q_inv_m(geometry)))
     k = 2 * math.pi / geometry.wavelength_m
@@ -142,12 +146,12 @@ def _truth_without_contrast(bodies: Bodies, q: Tensor, name: str, radius_m: floa
 
 def polyhedra(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
     """Pixel errors of the usual grid: against the closed form without contrast, against a fine grid in silver."""
-    geometry, radius = _geometry(config, 30), config.radius_nm * 1e-9
-    q = _orientations(config, 4)
+    geometry, radius = detector(config, 30), config.radius_nm * 1e-9
+    q = orientations(config, 4)
     rows = []
     for name in ("icosahedron", "cube"):
         weak = place(library.make(name), radius, 1 - 1e-6, q)
-        closed = _truth_without_contrast(weak, q, name, radius, geometry)
+        closed = truth_without_contrast(weak, q, name, radius, geometry)
         for rung in ("born", "multislice"):
             frames = intensity(far_field(weak, geometry, rung), geometry)
             rows.append({"body": name, "rung": rung, "truth": "closed form", **_third_errors(frames, closed, geometry)})
@@ -161,8 +165,8 @@ def polyhedra(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
 
 def convergence(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
     """Error in the outer third against the number of slices: multislice and naive straight slices, each to its own limit."""
-    geometry, radius = _geometry(config, 30), config.radius_nm * 1e-9
-    bodies = place(library.make("icosahedron"), radius, SILVER, _orientations(config, 4))
+    geometry, radius = detector(config, 30), config.radius_nm * 1e-9
+    bodies = place(library.make("icosahedron"), radius, SILVER, orientations(config, 4))
     rows = []
     spacings = (0.9, 0.75, 0.6, 0.45, 0.3, 0.2)
     limit = FarFieldSettings(slice_wavelengths=0.12, chunk=4)

@@ -44,8 +44,8 @@ class FarFieldSettings:
     buckets_per_octave: grids per factor 2 of the particles' size; chunk: particles computed at once."""
 
     width_radii: float = 3.6
-    pixel_wavelengths: float = 1 / 3
-    slice_wavelengths: float = 0.6
+    pixel_wavelengths: float = 1 / 4
+    slice_wavelengths: float = 0.5
     contrast: float = 0.15
     columns: int = 2
     buckets_per_octave: int = 5

@@ -3,14 +3,18 @@ import json
 import numpy as np
 import pytest
 
-from apps.bench import mie, pymsft
-from apps.bench.farfield import FarFieldBenchConfig, bench_farfield, table_text
+from apps.bench import mie, pymsft, straight_paths
+from apps.bench.farfield import bench_farfield, table_text
+from apps.bench.farfield_config import FarFieldBenchConfig
 from apps.cli.__main__ import main
 from apps.cli.output import strict
 from sorter.core.errors import InputError
 
 
-def test_tables_of_a_small_bench(tmp_path):
+def test_tables_of_a_small_bench(tmp_path, monkeypatch):
+    monkeypatch.setattr(straight_paths, "SLICES", 48)
+    monkeypatch.setattr(straight_paths, "PADDED", 256)
+    monkeypatch.setattr(straight_paths, "VOXELS", 64)
     config = FarFieldBenchConfig(
         threads=1, batch=2, repeats=1, radius_nm=40, blocks=0, materials=(0.95 + 0.02j,), plot=str(tmp_path / "c.png")
     )
@@ -20,6 +24,9 @@ def test_tables_of_a_small_bench(tmp_path):
     assert (tmp_path / "c.png").stat().st_size > 5000
     errors = [row["outer_dex"] for row in result["convergence"]]
     assert errors == sorted(errors, reverse=True)
+    padded, absorption = result["straight"][:2]
+    assert padded["exact_outer_dex"] < 0.1 and absorption["exact_outer_dex"] < 0.2
+    assert absorption["closed_form_outer_dex"] < padded["closed_form_outer_dex"]
     text = table_text(result)
     assert "multislice" in text and "fine grid" in text
     json.dumps(strict(result), allow_nan=False)

@@ -40,7 +40,7 @@ CLOSED = {
 def test_weak_bodies_scatter_like_their_closed_form(name, rung):
     q = random_quaternions(2, np.random.default_rng(1))
     bodies = place(library.make(name), torch.tensor([60e-9] * 2), WEAK, quaternion=q)
-    settings = FarFieldSettings(pixel_wavelengths=0.25, slice_wavelengths=0.5, columns=3)
+    settings = FarFieldSettings(columns=3)
     found = far_field(bodies, WIDE, rung, dtype=torch.complex128, settings=settings)
     in_body = torch.einsum("bij,iyx->byxj", rotation_matrix(q), torch.stack(pixel_q_inv_m(WIDE)))
     k = 2 * math.pi / WIDE.wavelength_m
