@@ -15,6 +15,7 @@ import torch
 from sorter.classic.pca import pca_embedding
 from sorter.core.config import config_to_dict, require
 from sorter.core.embedding import Embedding
+from sorter.core.frames import regroup
 from sorter.embed.encode import Encoder, encode, features_encoder, model_encoder
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
@@ -99,8 +100,9 @@ def _encoder(
     if name == _FEATURES:
         grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
         polar = PolarMap.of_store(store, grid)
-        sample = polar(store.read(store.frame_ids[:512]))
-        softening = choose_softening(sample, polar.area, store.unit)
+        readable = regroup(store.blocks(on_damage=lambda ids, why: None), 512)
+        _, sample = next(readable, (None, np.empty((0, *store.shape_px), store.dtype)))
+        softening = choose_softening(polar(sample), polar.area, store.unit)
         return polar, features_encoder(grid, softening), {"softening": softening, "grid": grid.to_dict()}
     model: PolarModel = load_model(work.model_path(name))
     polar = model.map_for(store)
