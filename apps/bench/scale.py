@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from apps.bench.scale_measures import measure_assignment, measure_limits, measure_sampling
 from sorter.core.config import require
 from sorter.core.errors import InputError, ShotsortError
 
@@ -36,15 +37,14 @@ STAGES = {
 }
 #: Those that are asked for in 20 minutes at a million frames, the model given.
 SORTING = ("embed contrastive", "embed features", "cluster, lay out")
-#: Points that hdbscan's own prediction is asked about; it manages some thousand a second.
-_PREDICTED, _ASSIGNED = 2_000, 20_000
 
 
 @dataclass(frozen=True)
 class ScaleBenchConfig:
     """frames: sizes of the runs; model: work folder whose contrastive model is taken, None trains one on the smallest run for
     ``steps`` updates (the cost does not depend on how well it is trained); seed of the runs; folder: where runs and results are
-    kept, so that a call goes on where the last one stopped; assignment: whether that is measured too."""
+    kept, so that a call goes on where the last one stopped; assignment: whether the assignment of points, and what a sample
+    costs in agreement, are measured too."""
 
     frames: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     model: str | None = None
@@ -58,7 +58,7 @@ class ScaleBenchConfig:
 
 
 def bench_scale(config: ScaleBenchConfig) -> dict[str, Any]:
-    """Run every stage on every size; returns {"config", "rows", "limits", "assignment"}, JSON-ready.
+    """Run every stage on every size; returns {"config", "rows", "limits", "assignment", "sampling"}, JSON-ready.
 
     rows: frames, stage, seconds, cpu_seconds, frames_per_s, peak_mb. Every frame of the runs holds a particle and is taken as a
     hit, so that each one is embedded, clustered and laid out. limits: frames/s of raw reading and of the bare network.
@@ -75,8 +75,10 @@ def bench_scale(config: ScaleBenchConfig) -> dict[str, Any]:
             rows.append(_measured(stage, n, run, work, folder))
     smallest = folder / f"run-{min(config.frames)}-{config.seed}.work"
     limits = _kept(folder / "limits.json", lambda: measure_limits(smallest))
-    assignment = _kept(folder / "assignment.json", measure_assignment) if config.assignment else None
-    return {"config": asdict(config), "rows": rows, "limits": limits, "assignment": assignment}
+    result: dict[str, Any] = {"config": asdict(config), "rows": rows, "limits": limits}
+    result["assignment"] = _kept(folder / "assignment.json", measure_assignment) if config.assignment else None
+    result["sampling"] = _kept(folder / "sampling.json", measure_sampling) if config.assignment else None
+    return result
 
 
 def _simulated(run: Path, n: int, seed: int) -> None:
@@ -140,62 +142,6 @@ def _run(argv: Sequence[str], n: int) -> dict[str, Any]:
     }
 
 
-def measure_limits(work: Path) -> dict[str, float]:
-    """Frames/s of reading frames and of the bare network, and of the embedding in the same run."""
-    from sorter.io.workfolder import WorkFolder
-    from sorter.stages.embed import bench_embedding
-
-    found = bench_embedding(WorkFolder.open(work))
-    store = WorkFolder.open(work).frames()
-    started = time.perf_counter()
-    for _ in store.blocks():
-        pass
-    read = len(store) / (time.perf_counter() - started)
-    least = min(read, found["network_frames_per_s"])
-    return {
-        "read_frames_per_s": round(read, 1),
-        "network_frames_per_s": found["network_frames_per_s"],
-        "embed_frames_per_s": found["embed_frames_per_s"],
-        "share_of_smaller_limit": round(found["embed_frames_per_s"] / least, 3),
-    }
-
-
-def measure_assignment(n_base: int = 50_000, d: int = 16) -> dict[str, Any]:
-    """Points/s of `DensityAssigner` against those of hdbscan's ``approximate_predict``, on the same fit and points."""
-    import numpy as np
-    from hdbscan import HDBSCAN, approximate_predict
-
-    from sorter.cluster.assign import DensityAssigner
-    from sorter.cluster.density import by_size
-
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(20, d)) * 2
-
-    def draw(n: int) -> Any:
-        kind = rng.integers(0, 20, n)
-        return centres[kind] + rng.normal(size=(n, d)) * (0.5 + 0.05 * kind[:, None])
-
-    base, points = draw(n_base), draw(_ASSIGNED)
-    model = HDBSCAN(100, min_samples=10, prediction_data=True, core_dist_n_jobs=1).fit(base)
-    labels, order = by_size(model.labels_)
-    assigner = DensityAssigner.of_fit(base, labels, model.condensed_tree_.to_numpy(), 10)
-    assigner(points[:64])
-    started, cpu = time.perf_counter(), time.process_time()
-    found = assigner(points)
-    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    started, their_cpu = time.perf_counter(), time.process_time()
-    expected, _ = approximate_predict(model, points[:_PREDICTED])
-    theirs, their_cpu = time.perf_counter() - started, time.process_time() - their_cpu
-    renamed = np.append(np.argsort(order), -1)[expected]
-    return {
-        "base_points": n_base, "dimensions": d, "clusters": len(order),
-        "points_per_s": round(_ASSIGNED / seconds, 1), "points_per_cpu_s": round(_ASSIGNED / cpu, 1),
-        "approximate_predict_points_per_s": round(_PREDICTED / theirs, 1),
-        "approximate_predict_points_per_cpu_s": round(_PREDICTED / their_cpu, 1),
-        "equal_share": float((found.labels[:_PREDICTED] == renamed).mean()),
-    }  # fmt: skip
-
-
 def table_text(result: dict[str, Any]) -> str:
     """The table for people."""
     lines = [f"{'frames':>9s}  {'stage':18s} {'seconds':>9s} {'CPU s':>9s} {'frames/s':>10s} {'peak MB':>8s}"]
@@ -210,7 +156,7 @@ def table_text(result: dict[str, Any]) -> str:
             f"{n:9d}  {'sorted in all':18s} {sum(r['seconds'] for r in mine):9.1f}"
             f" {sum(r['cpu_seconds'] for r in mine):9.1f}"
         )
-    for what in ("limits", "assignment"):
+    for what in ("limits", "assignment", "sampling"):
         lines += [f"{what}: {key} {value}" for key, value in (result[what] or {}).items()]
     return "\n".join(lines)
 
@@ -254,7 +200,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", default=default.folder, help=f"where runs and results are kept (default: {default.folder})"
     )
-    parser.add_argument("--no-assignment", action="store_true", help="leave the assignment of single points out")
+    parser.add_argument("--no-assignment", action="store_true", help="leave assignment and sampling out")
     parser.add_argument("--plot", metavar="PNG", help="write a plot")
     add_json(parser)
 

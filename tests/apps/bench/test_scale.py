@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from apps.bench import scale
-from apps.bench.scale import ScaleBenchConfig, bench_scale, measure_assignment, plot, table_text
+from apps.bench import scale, scale_measures
+from apps.bench.scale import ScaleBenchConfig, bench_scale, plot, table_text
+from apps.bench.scale_measures import measure_assignment, measure_sampling
 from apps.cli.__main__ import main
 from sorter.core.errors import InputError
 
@@ -26,10 +27,15 @@ def test_all_stages_of_a_small_run(tmp_path, monkeypatch):
 
 
 def test_assignment_is_measured_beside_hdbscan(monkeypatch):
-    monkeypatch.setattr(scale, "_PREDICTED", 100)
-    monkeypatch.setattr(scale, "_ASSIGNED", 300)
+    monkeypatch.setattr(scale_measures, "_PREDICTED", 100)
+    monkeypatch.setattr(scale_measures, "_ASSIGNED", 300)
     found = measure_assignment(n_base=1500, d=9)
     assert found["equal_share"] == 1 and found["points_per_s"] > 0 and found["clusters"] > 1
+
+
+def test_a_sample_says_much_the_same_as_all_points():
+    found = measure_sampling(n=6000, n_fitted=2500, d=3)
+    assert found["ari_without_noise"] > 0.9 and found["clusters"] > 4
 
 
 def test_bad_arguments_are_one_line(capsys):

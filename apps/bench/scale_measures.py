@@ -1,0 +1,96 @@
+"""The measurements of ``shotsort bench scale`` beside the stages: bare limits, assignment, sampling."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+#: Points that are assigned, and those of them that hdbscan's own prediction is asked about.
+_ASSIGNED, _PREDICTED = 20_000, 2_000
+
+
+def measure_limits(work: Path) -> dict[str, float]:
+    """Frames/s of reading frames and of the bare network, and of the embedding in the same run."""
+    from sorter.io.workfolder import WorkFolder
+    from sorter.stages.embed import bench_embedding
+
+    found = bench_embedding(WorkFolder.open(work))
+    store = WorkFolder.open(work).frames()
+    started = time.perf_counter()
+    for _ in store.blocks():
+        pass
+    read = len(store) / (time.perf_counter() - started)
+    least = min(read, found["network_frames_per_s"])
+    return {
+        "read_frames_per_s": round(read, 1),
+        "network_frames_per_s": found["network_frames_per_s"],
+        "embed_frames_per_s": found["embed_frames_per_s"],
+        "share_of_smaller_limit": round(found["embed_frames_per_s"] / least, 3),
+    }
+
+
+def measure_assignment(n_base: int = 50_000, d: int = 16) -> dict[str, Any]:
+    """Points/s of `DensityAssigner` against those of hdbscan's ``approximate_predict``, on the same fit and points."""
+    import numpy as np
+    from hdbscan import HDBSCAN, approximate_predict
+
+    from sorter.cluster.assign import DensityAssigner
+    from sorter.cluster.density import by_size
+
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(20, d)) * 2
+
+    def draw(n: int) -> Any:
+        kind = rng.integers(0, 20, n)
+        return centres[kind] + rng.normal(size=(n, d)) * (0.5 + 0.05 * kind[:, None])
+
+    base, points = draw(n_base), draw(_ASSIGNED)
+    model = HDBSCAN(100, min_samples=10, prediction_data=True, core_dist_n_jobs=1).fit(base)
+    labels, order = by_size(model.labels_)
+    assigner = DensityAssigner.of_fit(base, labels, model.condensed_tree_.to_numpy(), 10)
+    assigner(points[:64])
+    started, cpu = time.perf_counter(), time.process_time()
+    found = assigner(points)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    started, their_cpu = time.perf_counter(), time.process_time()
+    expected, _ = approximate_predict(model, points[:_PREDICTED])
+    theirs, their_cpu = time.perf_counter() - started, time.process_time() - their_cpu
+    renamed = np.append(np.argsort(order), -1)[expected]
+    return {
+        "base_points": n_base, "dimensions": d, "clusters": len(order),
+        "points_per_s": round(_ASSIGNED / seconds, 1), "points_per_cpu_s": round(_ASSIGNED / cpu, 1),
+        "approximate_predict_points_per_s": round(_PREDICTED / theirs, 1),
+        "approximate_predict_points_per_cpu_s": round(_PREDICTED / their_cpu, 1),
+        "equal_share": float((found.labels[:_PREDICTED] == renamed).mean()),
+    }  # fmt: skip
+
+
+def measure_sampling(n: int = 200_000, n_fitted: int = 50_000, d: int = 5) -> dict[str, Any]:
+    """How far clusters fitted to a sample, the rest assigned, agree with those of a fit to all points: adjusted Rand index
+    with noise counted as a group, and over the points that neither calls noise."""
+    import numpy as np
+
+    from sorter.cluster.agreement import adjusted_rand_index
+    from sorter.cluster.config import ClusterConfig
+    from sorter.cluster.groups import find_groups
+
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 24, n)
+    points = (rng.normal(size=(24, d)) * 3)[kind] + rng.normal(size=(n, d)) * (0.3 + 0.04 * kind[:, None])
+    points[: n // 20] = rng.uniform(-9, 9, (n // 20, d))  # a background
+    labels, seconds = [], []
+    for max_fit in (n, n_fitted):
+        started = time.process_time()
+        config = ClusterConfig(umap_dims=0, max_fit=max_fit, one_population=False)
+        labels.append(find_groups(points.astype(np.float32), np.arange(n), config).labels)
+        seconds.append(round(time.process_time() - started, 1))
+    both = (labels[0] >= 0) & (labels[1] >= 0)
+    return {
+        "points": n, "fitted": n_fitted, "dimensions": d,
+        "clusters": int(labels[0].max()) + 1, "clusters_of_sample": int(labels[1].max()) + 1,
+        "ari": adjusted_rand_index(*labels),
+        "ari_without_noise": adjusted_rand_index(labels[0][both], labels[1][both]),
+        "noise_share": float((labels[0] < 0).mean()), "noise_share_of_sample": float((labels[1] < 0).mean()),
+        "cpu_seconds": seconds[0], "cpu_seconds_of_sample": seconds[1],
+    }  # fmt: skip
