@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 HELP = "Group the hits of a work folder into pattern classes (HDBSCAN) and lay them out in 2-D (UMAP)."
 EXAMPLE = """  shotsort cluster run/
@@ -20,6 +21,7 @@ _OPTIONS = {
     "selection": "eom (few large clusters) or leaf (many small ones)",
     "largest_share": "clusters of more than this share of the hits are cut into their parts; 1: never",
     "bright_share": "share of the hits, brightest first, in which clusters are sought; 1: all",
+    "max_fit": "most hits that are fitted; of more, that many are drawn and the others assigned by them",
     "seed": "seed of UMAP",
 }
 
@@ -54,9 +56,22 @@ def main(args: argparse.Namespace) -> int:
         print_json({"clustering": clustering.name, "n_clusters": clustering.n_clusters, **clustering.meta})
     else:
         print_text(f"{clustering.n_clusters} clusters of {len(clustering.labels)} hits, noise {_percent(noise)}")
-        for number, size in enumerate(clustering.meta["sizes"]):
-            print_text(f"  cluster {number}: {size} hits")
+        changes = clustering.meta["changes"] or [{}] * clustering.n_clusters
+        for number, (size, change) in enumerate(zip(clustering.meta["sizes"], changes)):
+            print_text(f"  cluster {number}: {size} hits{_changed(change)}")
+        for number in clustering.meta["gone"] or ():
+            print_text(f"  cluster {number} of the fit before: gone")
     return 0
+
+
+def _changed(change: dict[str, Any]) -> str:
+    """What became of a cluster since the last fit; nothing where it is the same, or was no fit before."""
+    match change.get("change"):
+        case "new":
+            return ", new"
+        case "changed":
+            return f", changed: {_percent(change['overlap'])} in common with cluster {change['was']} before"
+    return ""
 
 
 def _percent(share: float | None) -> str:

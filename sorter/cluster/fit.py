@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +10,7 @@ from sorter.cluster.assigner import Assigner
 from sorter.cluster.config import ClusterConfig
 from sorter.cluster.density import by_size
 from sorter.cluster.groups import SMALLEST_CLUSTER, Groups, cluster_sizes, drawn, find_groups, renumbered
-from sorter.cluster.identity import keep_numbers
+from sorter.cluster.identity import keep_numbers, lost
 from sorter.cluster.reduce import Placement, Projection, principal_components, umap
 from sorter.core.clustering import NOISE, Clustering
 from sorter.core.config import config_to_dict
@@ -23,12 +21,12 @@ from sorter.core.seeds import child_rng, child_seed
 __all__ = [
     "SMALLEST_CLUSTER",
     "ClusterConfig",
-    "Fitted",
     "bright_rows",
+    "cluster_points",
     "cluster_sizes",
     "find_clusters",
     "fit",
-    "fit_points",
+    "lay_out",
 ]
 
 #: Brightest hits are clustered first where the 90th percentile of photons is this many times the 10th.
@@ -37,45 +35,19 @@ WIDE_BRIGHTNESS = 10.0
 _LAID_OUT = 200
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A clustering, a layout of the same frames, and what assigns further frames."""
-
-    clustering: Clustering
-    layout: Layout
-    assigner: Assigner
-
-
 def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> tuple[Clustering, Layout]:
     """Clusters and layout of the frames of ``embedding``; ``photons`` (N,) say which are bright.
 
     The result does not depend on the order of rows and is the same for the same input and seed.
     """
     ids, points, photons = _in_order(embedding, photons, config)
-    fitted = fit_points(embedding.name, ids, points, photons, config)
-    return fitted.clustering, fitted.layout
+    clustering, _ = cluster_points(embedding.name, ids, points, photons, config)
+    return clustering, lay_out(embedding.name, ids, points, clustering.labels, config)
 
 
 def find_clusters(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfig) -> Clustering:
     """The clustering of `fit` without its layout."""
-    return _clusters(embedding.name, *_in_order(embedding, photons, config), config, None)[0]
-
-
-def fit_points(
-    name: str,
-    ids: NDArray[np.uint64],
-    points: NDArray,
-    photons: NDArray[np.float64],
-    config: ClusterConfig,
-    before: tuple[Clustering | None, Layout | None] = (None, None),
-) -> Fitted:
-    """Clusters and layout of ``points`` (N, d) of `Projection`, rows in ascending order of ``ids``; ``name``: of the embedding.
-
-    before: an earlier clustering and layout of frames of the run. Clusters that are still there keep their numbers, and the
-    layout starts from the earlier places, so it stays recognisable.
-    """
-    clustering, assigner = _clusters(name, ids, points, photons, config, before[0])
-    return Fitted(clustering, lay_out(name, ids, points, clustering.labels, config, before[1]), assigner)
+    return cluster_points(embedding.name, *_in_order(embedding, photons, config), config)[0]
 
 
 def _in_order(
@@ -88,15 +60,19 @@ def _in_order(
     return embedding.frame_id[order], points, np.asarray(photons, np.float64)[order]
 
 
-def _clusters(
+def cluster_points(
     name: str,
     ids: NDArray[np.uint64],
     points: NDArray,
     photons: NDArray[np.float64],
     config: ClusterConfig,
-    before: Clustering | None,
+    before: Clustering | None = None,
 ) -> tuple[Clustering, Assigner]:
-    """The clustering of ``points`` (N, d), rows in order of their ids, and what assigns further ones."""
+    """The clustering of ``points`` (N, d) of `Projection`, rows in ascending order of ``ids``, and what assigns further ones.
+
+    name: of the embedding; photons (N,); before: an earlier clustering of frames of the run, from which clusters that are still
+    there keep their numbers; what changed is in the meta, ``changes`` and ``gone`` (numbers that none continues).
+    """
     groups = find_groups(points, bright_rows(photons, config.bright_share), config)
     old_numbers = by_size(groups.labels)[1]
     changes = None
@@ -118,6 +94,7 @@ def _clusters(
         "noise_share": round(float((labels < 0).mean()), 4) if len(ids) else None,
         "noise_share_clustered_first": round(float((groups.result.labels < 0).mean()), 4) if len(fitted) else None,
         "changes": changes,
+        "gone": None if before is None else lost(before, changes or []),
         **groups.facts,
     }
     stand_for = ids[medoids(points, labels, strength)]
@@ -206,7 +183,7 @@ def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -
     name = "none" if config.embedding == "auto" else config.embedding
     share = 1.0 if n else None
     meta = {"embedding": None, "config": config_to_dict(config), "n_hits": n, "sizes": [], "warning": warning}
-    meta |= {"noise_share": share, "changes": None}
+    meta |= {"noise_share": share, "changes": None, "gone": None}
     clustering = Clustering(
         config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta
     )

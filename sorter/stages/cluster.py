@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.cluster.assigner import Assigner
-from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, Fitted, empty_result, fit_points
+from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, cluster_points, empty_result, lay_out
 from sorter.cluster.reduce import Projection, concatenate
 from sorter.core.clustering import Clustering
 from sorter.core.config import config_to_dict
-from sorter.core.embedding import Embedding
+from sorter.core.embedding import Embedding, Layout
 from sorter.core.errors import MissingResultError
 from sorter.core.hits import Hits
 from sorter.core.identity import rows_of
@@ -51,14 +51,13 @@ def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, 
         if parts is None:
             warning = f"{len(hits.hit_ids)} hits are too few to cluster: all are noise (-1)"
             log.warning("%s", warning)
-            fitted = Fitted(*empty_result(hits.hit_ids, config, warning), Assigner(()))
+            clustering, layout = empty_result(hits.hit_ids, config, warning)
             work.write_assigner(config.name, {}, {"embedding": None})
         else:
-            fitted = _fitted(work, hits, parts, config, inputs["sha256"])
-        clustering = fitted.clustering
-        work.write_layout(fitted.layout)
+            clustering, layout = _fitted(work, hits, parts, config, inputs["sha256"])
+        work.write_layout(layout)
         work.write_clustering(clustering)
-        record.outputs.update(clustering=clustering.name, layout=fitted.layout.name)
+        record.outputs.update(clustering=clustering.name, layout=layout.name)
         record.metrics.update({
             "cluster/clusters": clustering.n_clusters, "cluster/noise_share": clustering.meta["noise_share"]
         })  # fmt: skip
@@ -74,25 +73,25 @@ class _Parts:
     vectors: list[Any]
 
 
-def _fitted(work: WorkFolder, hits: Hits, parts: _Parts, config: ClusterConfig, digest: str) -> Fitted:
-    """Clusters and layout; an earlier fit lends its numbers and places, unless it is what a call that was interrupted left."""
+def _fitted(
+    work: WorkFolder, hits: Hits, parts: _Parts, config: ClusterConfig, digest: str
+) -> tuple[Clustering, Layout]:
+    """Clusters and layout, and what assigns further frames, which is stored. An earlier fit lends its numbers and places; a
+    layout that a call with the same inputs left behind is taken as it is."""
     projection = Projection.of(parts.vectors, config.pca_dims)
-    points = projection(parts.vectors)
     order = np.argsort(parts.ids)
-    photons = hits.photons[rows_of(hits.frame_id, parts.ids[order])]
+    ids, points = parts.ids[order], projection(parts.vectors)[order]
+    photons = hits.photons[rows_of(hits.frame_id, ids)]
     before = work.read_clustering(config.name) if config.name in work.result_names("clusters") else None
-    layout = work.read_layout(parts.name) if parts.name in work.result_names("layouts") else None
-    if layout is not None and layout.meta.get("inputs_sha256") in (None, digest):
-        layout = None
-    fitted = fit_points(parts.name, parts.ids[order], points[order], photons, config, (before, layout))
-    for change in fitted.clustering.meta["changes"] or ():
-        if change["change"] == "changed":
-            log.info("cluster %d: changed; %.0f %% in common with cluster %d before", change["cluster"],
-                     100 * change["overlap"], change["was"])  # fmt: skip
-    arrays = {f"projection_{k}": v for k, v in vars(projection).items()} | fitted.assigner.arrays()
+    clustering, assigner = cluster_points(parts.name, ids, points, photons, config, before)
+    arrays = {f"projection_{k}": v for k, v in vars(projection).items()} | assigner.arrays()
     work.write_assigner(config.name, arrays, {"embedding": parts.name})
-    meta = {**fitted.layout.meta, "inputs_sha256": digest}
-    return replace(fitted, layout=replace(fitted.layout, meta=meta))
+    layout = work.read_layout(parts.name) if parts.name in work.result_names("layouts") else None
+    made_from = {"inputs_sha256": digest, "config": config_to_dict(config)}
+    if layout is None or any(layout.meta.get(key) != value for key, value in made_from.items()):
+        layout = lay_out(parts.name, ids, points, clustering.labels, config, layout)
+        layout = replace(layout, meta=layout.meta | made_from)
+    return clustering, layout
 
 
 def find_assigner(work: WorkFolder, name: str = "density") -> tuple[list[str], Projection, Assigner]:

@@ -10,7 +10,7 @@ from sorter.cluster import reduce
 from sorter.cluster.assign import assign_by_neighbours, medoids
 from sorter.cluster.assigner import Assigner
 from sorter.cluster.density import by_size, density_clusters, one_population, stable_clusters
-from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_sizes, fit, fit_points
+from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_points, cluster_sizes, fit, lay_out
 from sorter.cluster.identity import keep_numbers
 from sorter.cluster.reduce import Projection, concatenate, principal_components, scale_block
 from sorter.core.clustering import Clustering
@@ -224,35 +224,37 @@ def test_what_was_fitted_is_assigned_as_it_was_clustered(config):
     made = embedding(points)
     ids = np.sort(made.frame_id)
     ordered = points[np.argsort(made.frame_id)]
-    fitted = fit_points("made", ids, ordered, np.ones(700), config)
-    found = Assigner.of_arrays(fitted.assigner.arrays())(ordered)
-    same = found.labels == fitted.clustering.labels
+    clustering, assigner = cluster_points("made", ids, ordered, np.ones(700), config)
+    found = Assigner.of_arrays(assigner.arrays())(ordered)
+    same = found.labels == clustering.labels
     assert same.mean() > 0.97  # a fitted point is its own neighbour, which makes its core distance smaller
-    if fitted.clustering.meta["n_drawn"]:
+    if clustering.meta["n_drawn"]:
         assert same.mean() > 0.985
-    far = fitted.assigner(ordered[:2] + 1e4)
+    far = assigner(ordered[:2] + 1e4)
     assert (far.labels == -1).all() and (far.core_distance > 1e3).all()
 
 
 def test_clusters_keep_their_numbers_and_the_layout_its_places():
     points, kind = blobs([400, 300, 200])
     ids = np.arange(900, dtype=np.uint64)
-    first = fit_points("made", ids, points, np.ones(900), FAST)
+    first, _ = cluster_points("made", ids, points, np.ones(900), FAST)
+    place = lay_out("made", ids, points, first.labels, FAST)
     more = np.concatenate([points, blobs([0, 0, 400], seed=5)[0]])  # the third is now the largest
-    both = (first.clustering, first.layout)
-    second = fit_points("made", np.arange(1300, dtype=np.uint64), more, np.ones(1300), FAST, both)
-    old, new = first.clustering.labels, second.clustering.labels[:900]
+    ids = np.arange(1300, dtype=np.uint64)
+    second, _ = cluster_points("made", ids, more, np.ones(1300), FAST, first)
+    again = lay_out("made", ids, more, second.labels, FAST, place)
+    old, new = first.labels, second.labels[:900]
     known = (old >= 0) & (new >= 0)
     assert (old[known] == new[known]).all()
-    assert [c["was"] for c in second.clustering.meta["changes"]] == [0, 1, 2]
-    assert second.clustering.meta["sizes"][2] == max(second.clustering.meta["sizes"])
+    assert [c["was"] for c in second.meta["changes"]] == [0, 1, 2]
+    assert second.meta["sizes"][2] == max(second.meta["sizes"])
 
     def turned(layout):  # angle of the line from the first class to the second
         a, b = (np.median(layout.xy[:900][kind == k], axis=0) for k in (0, 1))
         return np.arctan2(*(b - a))
 
-    apart = np.angle(np.exp(1j * (turned(second.layout) - turned(first.layout))))
-    assert abs(apart) < 0.5 and second.layout.meta["started_from_earlier"]
+    apart = np.angle(np.exp(1j * (turned(again) - turned(place))))
+    assert abs(apart) < 0.5 and again.meta["started_from_earlier"] and second.meta["gone"] == []
 
 
 def test_numbers_of_split_joined_and_new_clusters():
