@@ -14,6 +14,8 @@ from sorter.stages.propose import ProposeConfig, propose
 from sorter.stages.subset import subset
 from sorter.stages.table import table
 from sorter.stages.train import TrainConfig, train
+from sorter.stages.watch import WatchConfig, watch
+from sorter.stages.workers import WorkersConfig, open_pool
 
 __all__ = [
     "ClusterConfig",
@@ -24,6 +26,8 @@ __all__ = [
     "ProposeConfig",
     "SortConfig",
     "TrainConfig",
+    "WatchConfig",
+    "WorkersConfig",
     "cluster",
     "embed",
     "evaluate",
@@ -32,10 +36,12 @@ __all__ = [
     "find_hits",
     "ingest",
     "label",
+    "open_pool",
     "propose",
     "report",
     "sort",
     "subset",
     "table",
     "train",
+    "watch",
 ]

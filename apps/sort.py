@@ -18,6 +18,7 @@ from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
 from sorter.stages.hits import HitsConfig, find_hits
 from sorter.stages.ingest import IngestConfig, ingest
 from sorter.stages.train import TrainConfig, train
+from sorter.stages.workers import Pool
 from sorter.train.config import KINDS
 
 __all__ = ["SortConfig", "sort"]
@@ -69,9 +70,14 @@ class SortConfig:
 
 
 def sort(
-    sources: str | Path | Sequence[str | Path], work: str | Path | WorkFolder, config: SortConfig | None = None
+    sources: str | Path | Sequence[str | Path],
+    work: str | Path | WorkFolder,
+    config: SortConfig | None = None,
+    pool: Pool | None = None,
 ) -> Path:
     """Sort recorded files: ingest, find hits, train, embed, cluster, lay out, report. Returns the path of the report.
+
+    Frames are shared out to ``pool`` where hits are found and embedded.
 
     Every stage keeps what it finished, so a call that was interrupted goes on from there, and one with further files
     does only what they need.
@@ -79,11 +85,11 @@ def sort(
     config = config or SortConfig()
     ingest(sources, work, config.ingest)
     folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
-    hits = find_hits(folder, config.hits)
+    hits = find_hits(folder, config.hits, pool=pool)
     if _enough(hits):
         for name in config.names:
             if name in UNTRAINED or _train(folder, name, config):
-                embed(folder, EmbedConfig(model=name, device=config.device))
+                embed(folder, EmbedConfig(model=name, device=config.device), pool=pool)
     made = [name for name in config.clustered if name in folder.result_names("embeddings")]
     chosen = replace(
         config.cluster, embedding="+".join(made) or "auto", seed=child_seed(config.seed, "cluster") % 2**31

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a FactorVAE or a contrastive encoder on the hits",
     "embed": "one vector per hit, from a trained model",
     "cluster": "group the hits into pattern classes and lay them out in 2-D",
+    "watch": "sort frames while they are recorded",
     "report": "write the static report of a work folder",
     "explore": "look at a work folder in the browser and label it",
     "label": "give labels to clusters or frames, undo, list",

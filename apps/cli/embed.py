@@ -7,6 +7,7 @@ import argparse
 HELP = "Embed the hits of a work folder with a trained model, or by hand-made features."
 EXAMPLE = """  shotsort embed run/
   shotsort embed run/ --model contrastive+factorvae+features
+  shotsort embed run/ --workers 8
   shotsort embed run/ --bench --json
 """
 
@@ -14,6 +15,7 @@ EXAMPLE = """  shotsort embed run/
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
     from apps.cli.output import add_json
+    from apps.cli.workers import add_workers
 
     parser.add_argument("work", help="work folder")
     parser.add_argument(
@@ -29,13 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="store nothing; compare the rate with the bare network's on a tensor in memory",
     )
+    add_workers(parser)
     add_json(parser)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_json, print_text
+    from apps.cli.workers import workers_of
     from sorter.stages.embed import EmbedConfig, bench_embedding, embed
+    from sorter.stages.workers import open_pool
 
     config = EmbedConfig(model=args.model, batch=args.batch, device=args.device)
     if args.bench:
@@ -46,7 +51,8 @@ def main(args: argparse.Namespace) -> int:
             for name, value in figures.items():
                 print_text(f"{name}: {value}")
         return 0
-    embedding = embed(args.work, config, args.force)
+    with open_pool(workers_of(args)) as pool:
+        embedding = embed(args.work, config, args.force, pool)
     n, dims = embedding.vectors.shape
     if args.json:
         print_json({"embedding": embedding.name, "n_frames": n, "n_dims": dims})

@@ -55,9 +55,11 @@ def _center(text: str) -> tuple[float, float]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     from apps.cli.output import add_json
+    from apps.cli.workers import add_workers
 
     add_ingest_arguments(parser)
     parser.add_argument("--force", action="store_true", help="score the frames again, even where nothing is new")
+    add_workers(parser)
     add_json(parser)
 
 
@@ -77,12 +79,15 @@ def configs(args: argparse.Namespace) -> tuple:
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
     from apps.cli.output import print_json, print_text
+    from apps.cli.workers import workers_of
     from sorter.stages.hits import find_hits
     from sorter.stages.ingest import ingest
+    from sorter.stages.workers import open_pool
 
-    ingest_config, hits_config = configs(args)
+    (ingest_config, hits_config), workers = configs(args), workers_of(args)
     store = ingest(args.files, args.work, ingest_config)
-    hits = find_hits(args.work, hits_config, args.force)
+    with open_pool(workers) as pool:
+        hits = find_hits(args.work, hits_config, args.force, pool)
     geometry, fit = store.geometry, hits.meta["fit"]
     result = {
         "frames": len(store),

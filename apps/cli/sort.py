@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     from apps.cli.ingest import add_ingest_arguments
     from apps.cli.output import add_json
+    from apps.cli.workers import add_workers
 
     add_ingest_arguments(parser)
     group = parser.add_argument_group("how it is sorted")
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--min-cluster-size", type=int, metavar="N", help="smallest group that counts")
     group.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     group.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add_workers(parser)
     add_json(parser)
 
 
@@ -43,9 +45,11 @@ def main(args: argparse.Namespace) -> int:
     """Run the command."""
     from apps.cli.ingest import configs
     from apps.cli.output import print_json, print_text
+    from apps.cli.workers import workers_of
     from apps.sort import SortConfig, sort
     from sorter.cluster.fit import ClusterConfig
     from sorter.io.workfolder import WorkFolder
+    from sorter.stages.workers import open_pool
 
     ingest_config, hits_config = configs(args)
     settings = {} if args.embedding is None else {"embedding": args.embedding}
@@ -60,7 +64,8 @@ def main(args: argparse.Namespace) -> int:
         seed=args.seed,
         **settings,
     )
-    path = sort(args.files, args.work, config)
+    with open_pool(workers_of(args)) as pool:
+        path = sort(args.files, args.work, config, pool)
     work = WorkFolder.open(args.work)
     hits, clustering = work.read_hits(), work.read_clustering(clusters.name)
     noise = clustering.meta["noise_share"]

@@ -49,7 +49,7 @@ def report(work: str | Path | WorkFolder, force: bool = False) -> Path:
         log.info("report: up to date")
         return work.report_path
     work.frames()
-    with work.stage("report", {}, None, inputs) as record:
+    with work.stage("report", {}, None, inputs, beside=True) as record:
         text = render(take_snapshot(work))
         write_text_whole(work.report_path, text)
         record.outputs["report"] = work.report_path.name

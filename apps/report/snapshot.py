@@ -117,10 +117,12 @@ def take_snapshot(work: WorkFolder) -> Snapshot:
             problems.append(str(error))
             return missing
 
-    store = work.frames()
+    work.frames()  # without frames there is nothing to report
+    # results before what they are of, so that everything in them is found where frames are being added
     clustering = reading(lambda: work.read_clustering(_newest(work, "clusters", "density")), None)
     layout = reading(lambda: work.read_layout(_layout_name(work, clustering)), None)
     hits = reading(work.read_hits, None)
+    store = work.frames()
     labels = reading(lambda: _labels(work), {})
     manifests = [m for m in work.manifests() if m["stage"] != "report"]
     return Snapshot(work, store, hits, clustering, layout, labels, store.truth, manifests, tuple(problems))

@@ -18,6 +18,18 @@ TREE_DTYPE = np.dtype([("parent", "<i8"), ("child", "<i8"), ("lambda_val", "<f8"
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Hits (n,) that came after a clustering was made, placed in it: labels, strength, assigned as of `Clustering`;
+    far bool: unlike anything that was clustered; xy (n, 2) float32: place in its layout."""
+
+    labels: NDArray[np.int32]
+    strength: NDArray[np.float32]
+    assigned: NDArray[np.int32]
+    far: NDArray[np.bool_]
+    xy: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Clustering:
     """Clusters of frames, numbered by size: 0 is the largest, -1 is noise.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,13 +64,27 @@ def adapter_name(path: str | Path, live: bool = False) -> str:
 
 
 def _folder_adapter(path: str | Path, found: Path) -> str:
-    if any((found / name).exists() for name in ("zarr.json", ".zgroup", ".zarray")):
+    if is_zarr(found):
         return "zarr"
     if any(_EUXFEL_FILE.fullmatch(p.name) for p in found.iterdir()):
         return "euxfel"
     if (found / "shotsort.json").exists():
         raise InputError(f"{path}: is a work folder; give recorded files, or the frames.zarr in it")
     raise InputError(f"{path}: neither a zarr group, nor an EuXFEL run, nor a folder of images; give its files")
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder is a zarr group or array."""
+    return any((folder / name).exists() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def live_files(folder: Path) -> list[str]:
+    """Files in a folder that may hold frames by their names, natural order. Raises OSError where it cannot be listed, InputError
+    for the run of a facility that offers a stream for this."""
+    names = [n for n in os.listdir(folder) if Path(n).suffix.lower() in _SUFFIXES and not n.startswith(".")]
+    if any(_EUXFEL_FILE.fullmatch(name) for name in names):
+        raise InputError(f"{folder}: is an EuXFEL run; watch the Karabo bridge that serves it (tcp://HOST:PORT)")
+    return [str(folder / name) for name in sorted(names, key=natural_key)]
 
 
 def open_recording(path: str | Path, options: ReadOptions | None = None) -> Reader:

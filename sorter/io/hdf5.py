@@ -40,7 +40,8 @@ class Hdf5Reader(Reader):
         try:
             tree = read_tree(self._file)
             found = choose_dataset(path, tree, options.dataset)
-            if self._file.swmr_mode:
+            self.grows = bool(self._file.swmr_mode)
+            if self.grows:
                 tree = grown_alike(self._file, tree, found.shape[0])
             self._frames: h5py.Dataset = self._file[found.path]
             self._describe(tree, found, options)
@@ -118,7 +119,7 @@ class Hdf5Reader(Reader):
 
     def refresh(self) -> int:
         """Frames that can be read now with all their columns; more than at first while a SWMR writer appends."""
-        if not self._file.swmr_mode:
+        if not self.grows:
             return self.recording.n_frames
         rows = [self._frames, *(self._file[p] for p in (*self._columns.values(), *self._truth.values()))]
         if self._frame_mask is not None:

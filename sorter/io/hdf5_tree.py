@@ -18,6 +18,8 @@ from sorter.io.recording import require_file
 #: Last names of datasets that have the shape of frames and are not frames.
 _NOT_FRAMES = re.compile(r"(mask.*|pixel_mask.*|gain|dark|pedestal|flatfield.*|weights?|errors?|sigma)$", re.IGNORECASE)
 _MIN_SIDE_PX = 8
+#: How HDF5 says that a file is open in SWMR mode (or in a mode of the newer file format that comes before it).
+_BEING_WRITTEN = "already open for write"
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -46,9 +48,18 @@ def _open_live(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        if "already open for write" not in str(error):
+        if _BEING_WRITTEN not in str(error):
             raise
         return h5py.File(path, "r", swmr=True, locking=False)
+
+
+def is_written_live(path: str | Path) -> bool:
+    """Whether a writer has the file open in SWMR mode, so that it can be read at any moment."""
+    try:
+        h5py.File(path, "r", locking=False).close()
+    except OSError as error:
+        return _BEING_WRITTEN in str(error)
+    return False
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class Reader(ABC):
 
     name: ClassVar[str]
     recording: Recording
+    #: Whether `refresh` can find more frames than there were at first.
+    grows: bool = False
 
     @abstractmethod
     def __init__(self, path: str | Path, options: ReadOptions) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sorter.core.errors import InputError
 from sorter.io.adapters import expand_sources, open_recording
-from sorter.io.recording import ReadOptions, Recording
+from sorter.io.recording import Reader, ReadOptions, Recording
 from sorter.io.zarr_store import Source
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,25 @@ def _size(recording: Recording) -> str:
 
 def _look(path: str, options: ReadOptions) -> Surveyed:
     with open_recording(path, options) as reader:
-        recording = reader.recording
-        digest = hashlib.blake2b(reader.read(0, 1).tobytes(), digest_size=8).hexdigest()
-    for remark in recording.remarks:
+        source = source_of(reader)
+    for remark in reader.recording.remarks:
         log.info("%s: %s", path, remark)
-    absolute = Path(path).resolve()
+    return Surveyed(reader.recording, source, options)
+
+
+def source_of(reader: Reader) -> Source:
+    """The row of an open file among the sources of a frame store."""
+    recording = reader.recording
+    digest = hashlib.blake2b(reader.read(0, 1).tobytes(), digest_size=8).hexdigest()
+    absolute = Path(recording.path).resolve()
     size = absolute.stat().st_size if absolute.is_file() else None
-    source = Source(
-        path, recording.dataset, recording.run_id, recording.n_frames, size, str(absolute), recording.reader, digest
+    return Source(
+        recording.path,
+        recording.dataset,
+        recording.run_id,
+        recording.n_frames,
+        size,
+        str(absolute),
+        recording.reader,
+        digest,
     )
-    return Surveyed(recording, source, options)

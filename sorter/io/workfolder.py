@@ -97,10 +97,13 @@ class WorkFolder:
         return folder
 
     @contextmanager
-    def lock(self, stage: str) -> Iterator[None]:
-        """Hold the folder for writing; raises WorkFolderError that says who holds it. Freed when the process ends."""
+    def lock(self, stage: str, beside: bool = False) -> Iterator[None]:
+        """Hold the folder for writing; raises WorkFolderError that says who holds it. Freed when the process ends.
+
+        beside: for what may run beside another stage, because neither changes what the other reads or writes (report, subsets).
+        """
         try:
-            handle = (self.path / ".lock").open("a+")
+            handle = (self.path / (".lock_beside" if beside else ".lock")).open("a+")
         except OSError as error:
             raise WorkFolderError(
                 f"{self.path}: cannot be written to ({error.strerror}); copy it or choose another"
@@ -220,6 +223,19 @@ class WorkFolder:
             tree[key] = arrays.pop(f"tree_{key}")
         return Clustering(name, **arrays, tree=tree, meta=attrs["meta"])
 
+    def write_base(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
+        """Store what later frames are compared with (`sorter.stages.base`) under the name of the clustering it was made from."""
+        self._write("bases", name, arrays, {"meta": meta})
+
+    def read_base(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Arrays and meta of `write_base`. Raises MissingResultError where there is none."""
+        arrays, attrs = self._read("bases", name, "shotsort watch")
+        return arrays, attrs["meta"]
+
+    def written(self, kind: str, name: str) -> str:
+        """When a result was written as a whole, ISO 8601; rows appended since do not change it."""
+        return str(self._open_result(kind, name, f"shotsort {kind}")[1]["written"])
+
     def write_subset(self, subset: Subset) -> None:
         """Store a subset under its name."""
         attrs = {"rule": subset.rule, "label_book_revision": subset.label_book_revision, "sha256": subset.sha256}
@@ -318,14 +334,14 @@ class WorkFolder:
 
     @contextmanager
     def stage(
-        self, name: str, config: dict[str, Any], seed: int | None, inputs: dict[str, Any]
+        self, name: str, config: dict[str, Any], seed: int | None, inputs: dict[str, Any], beside: bool = False
     ) -> Iterator[StageRecord]:
-        """Hold the folder while stage ``name`` runs and write its manifest when it ended well.
+        """Hold the folder (``beside``: see `lock`) while stage ``name`` runs and write its manifest when it ended well.
 
         The stage fills ``outputs`` and ``metrics`` of the record that this yields.
         """
         record, started, clock = StageRecord(), utc_now(), time.perf_counter()
-        with self.lock(name):
+        with self.lock(name, beside):
             yield record
             seconds = round(time.perf_counter() - clock, 3)
             manifest = RunManifest(name, config, seed, inputs, record.outputs, record.metrics, started, seconds)

@@ -29,6 +29,7 @@ class ZarrReader(Reader):
     """
 
     name: ClassVar[str] = "zarr"
+    grows = True
 
     def __init__(self, path: str | Path, options: ReadOptions) -> None:
         self._path = path

@@ -90,6 +90,11 @@ class FrameWriter:
         return self._n
 
     @property
+    def capacity(self) -> int:
+        """Frames for which there is room."""
+        return int(self._frames.shape[0])
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """Sources with the number of frames appended of each."""
         return tuple(self._sources)
@@ -104,14 +109,27 @@ class FrameWriter:
             self._sources[place] = replace(source, n_frames=known.n_frames, gaps=known.gaps)
         return place
 
+    def stored_indices(self, place: int) -> NDArray[np.int64]:
+        """Indices of the committed frames of a source."""
+        n = self.info.n_valid
+        file, index = (np.asarray(self._group[name][:n]) for name in ("source_file", "source_index"))  # type: ignore[index]
+        return index[file == place]
+
+    def column_fits(self, name: str, values: NDArray) -> bool:
+        """Whether rows of a column are of the kind of those before."""
+        if f"columns/{name}" not in self._group:
+            return True
+        known: Any = self._group[f"columns/{name}"]
+        if values.dtype.kind in "US":
+            return known.attrs.get(TEXT) is not None
+        return known.attrs.get(TEXT) is None and known.shape[1:] == values.shape[1:]
+
     def missing(self, place: int, n_frames: int) -> list[tuple[int, int]]:
         """Ranges (start, stop) of the first ``n_frames`` frames of a source that are not committed yet."""
         known = self._sources[place]
         if not known.gaps:
             return [(known.n_frames, n_frames)] if known.n_frames < n_frames else []
-        n = self.info.n_valid
-        file, index = (np.asarray(self._group[name][:n]) for name in ("source_file", "source_index"))  # type: ignore[index]
-        stored = index[file == place]
+        stored = self.stored_indices(place)
         there = np.zeros(n_frames + 2, bool)
         there[stored[stored < n_frames] + 1] = True
         there[[0, -1]] = True

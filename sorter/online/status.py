@@ -24,7 +24,8 @@ strange              hits of this call that are far from everything, in all
 proposals            list of {clustering, cluster, hits}: groups found among the strange hits, stored as that clustering
 queue, queue_limit   frames that wait to be sorted, and how many may
 skipped              frames of this call that could not be kept up with and are not sorted (yet)
-catching_up          those of them that can still be read, and will be when there is time (files yes, streams no)
+catching_up          frames that can still be read and will be when there is time: skipped ones (of files, not of streams) and
+                     those recorded before the watching began
 refused              frames that do not fit (shape, type); ``message`` says why
 history              {"seconds": [...], "frames_per_s": [...], "hit_share": [...], "skipped_per_s": [...]}: one entry per
                      `HISTORY_STEP_S`, the last `HISTORY_LENGTH`; seconds since ``started``, at the end of each step
@@ -93,7 +94,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Backlog:
-    """Counts of frames: waiting in the queue, which holds at most ``limit``; skipped; of these still to be read; refused."""
+    """Counts of frames: waiting in the queue, which holds at most ``limit``; skipped; to be read when there is time; refused."""
 
     waiting: int = 0
     limit: int = 0

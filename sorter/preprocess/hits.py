@@ -10,6 +10,7 @@ difference of the two colours of a chequerboard within each tile, in which smoot
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,18 @@ class Background:
         mean = self.scale * self.mean * (self.shot > 0)
         variance = 2 + mean / (mean + self.variance) ** 2
         return float(np.sqrt(variance.mean() / len(mean)) / np.log(10))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        numbers = {name: getattr(self, name) for name in ("shot", "scale", "scale_sigma")}
+        return {"mean": self.mean.tolist(), "variance": self.variance.tolist(), **numbers}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], bad_pixels: NDArray[np.bool_]) -> Background:
+        """Inverse of `to_dict`, for the mask that it was made with."""
+        arrays = {name: np.array(values[name], np.float64) for name in ("mean", "variance")}
+        numbers = {name: float(values[name]) for name in ("shot", "scale", "scale_sigma")}
+        return cls(Tiles.of(bad_pixels), **arrays, **numbers)
 
     def score(self, sums: NDArray[np.float64]) -> NDArray[np.float32]:
         """(N,) log10 of chi2 per tile; a level above the background's usual ones counts as one more deviation."""

@@ -6,23 +6,26 @@ import hashlib
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sorter.classic.pca import pca_embedding
 from sorter.core.config import config_to_dict, require
 from sorter.core.embedding import Embedding
-from sorter.core.frames import regroup
+from sorter.core.frames import find_rows, regroup
 from sorter.embed.encode import Encoder, encode, features_encoder, model_encoder
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.models.polar_model import PolarModel, load_model
-from sorter.preprocess.polar import PolarMap, choose_grid
+from sorter.preprocess.polar import PolarGrid, PolarMap, choose_grid
 from sorter.preprocess.scaling import choose_softening
 from sorter.stages.train import frames_inputs, resolve_device
+from sorter.stages.workers import Pool, ThisProcess
 from sorter.train.config import DEVICES
 
 __all__ = ["EmbedConfig", "bench_embedding", "embed"]
@@ -56,18 +59,22 @@ class EmbedConfig:
         require(self.device in DEVICES, f"--device {self.device}: choose one of {', '.join(DEVICES)}")
 
 
-def embed(work: str | Path | WorkFolder, config: EmbedConfig | None = None, force: bool = False) -> Embedding:
+def embed(
+    work: str | Path | WorkFolder, config: EmbedConfig | None = None, force: bool = False, pool: Pool | None = None
+) -> Embedding:
     """Embed the hits; stores an embedding per model of ``config.model`` and returns the last.
+
+    The frames are shared out to ``pool``.
 
     Called again with the same model, hits and config it returns what is there, unless ``force``. No hits: an embedding
     without rows. Raises MissingResultError before the model was trained, and InputError where it was trained on other frames.
     """
     config = config or EmbedConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
-    return [_embed_one(work, name, config, force) for name in config.model.split("+")][-1]
+    return [_embed_one(work, name, config, force, pool or ThisProcess()) for name in config.model.split("+")][-1]
 
 
-def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) -> Embedding:
+def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool, pool: Pool) -> Embedding:
     store, ids = work.frames(), work.read_hits().hit_ids
     inputs = frames_inputs(store, ids)
     if name not in UNTRAINED:
@@ -80,7 +87,7 @@ def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) ->
     selected = store.select(ids)
     with work.stage("embed", values, None, inputs) as record:
         started = time.perf_counter()
-        embedding = pca_embedding(selected) if name == _PCA else _encoded(work, name, selected, config)
+        embedding = pca_embedding(selected) if name == _PCA else _encoded(work, name, selected, config, pool)
         seconds = time.perf_counter() - started
         work.write_embedding(embedding)
         record.outputs["embedding"] = name
@@ -88,26 +95,49 @@ def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool) ->
     return embedding
 
 
-def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig) -> Embedding:
-    polar, encoder, meta = _encoder(work, name, store, config)
-    frame_id, vectors = encode(store, polar, encoder, config.batch, resolve_device(config.device), name)
+def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig, pool: Pool) -> Embedding:
+    meta = encoder_of(work, name, store, config)[2]
+    rows = find_rows(work.frames().frame_ids, store.frame_ids)
+    task = partial(_encode_rows, work.path.resolve(), name, config, meta)
+    parts = pool.map(task, [rows[part.start : part.stop] for part in pool.parts(len(rows))])
+    frame_id, vectors = (np.concatenate(part) for part in zip(*parts))
     return Embedding(name, frame_id, vectors, {"model": name, "unreadable_frames": len(store) - len(frame_id), **meta})
 
 
-def _encoder(
-    work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig
+def _encode_rows(
+    path: Path, name: str, config: EmbedConfig, meta: dict[str, Any], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+    """Ids and vectors (n, d) of some rows of the store in the work folder ``path``: what a worker does. meta: `encoder_of`."""
+    work = WorkFolder(path)
+    store = ZarrFrameStore(work.frames_path, rows)
+    polar, encoder, _ = encoder_of(work, name, store, config, meta)
+    return encode(store, polar, encoder, config.batch, resolve_device(config.device), name)
+
+
+def encoder_of(
+    work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig, before: dict[str, Any] | None = None
 ) -> tuple[PolarMap, Encoder, dict[str, Any]]:
+    """What embeds frames of ``store`` as ``name``: polar map, encoder, and how it was made.
+
+    before: how an embedding was made (`Embedding.meta`) whose like is wanted; without it hand-made features look at the
+    frames for their scale. Raises what `embed` raises.
+    """
     if name == _FEATURES:
         grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
+        grid = PolarGrid(**before["grid"]) if before else grid
         polar = PolarMap.of_store(store, grid)
-        readable = regroup(store.blocks(on_damage=lambda ids, why: None), 512)
-        _, sample = next(readable, (None, np.empty((0, *store.shape_px), store.dtype)))
-        softening = choose_softening(polar(sample), polar.area, store.unit)
+        softening = before["softening"] if before else _softening(store, polar)
         return polar, features_encoder(grid, softening), {"softening": softening, "grid": grid.to_dict()}
     model: PolarModel = load_model(work.model_path(name))
     polar = model.map_for(store)
     device = torch.device(resolve_device(config.device))
     return polar, model_encoder(model, device), {"kind": model.card.kind, "training": model.card.training}
+
+
+def _softening(store: ZarrFrameStore, polar: PolarMap) -> float:
+    readable = regroup(store.blocks(on_damage=lambda ids, why: None), 512)
+    _, sample = next(readable, (None, np.empty((0, *store.shape_px), store.dtype)))
+    return choose_softening(polar(sample), polar.area, store.unit)
 
 
 def _up_to_date(work: WorkFolder, name: str, values: dict[str, Any], inputs: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 
 from sorter.core.config import config_to_dict, require
 from sorter.core.errors import InputError, MissingResultError
-from sorter.core.frames import FrameStore
 from sorter.core.hits import Hits
 from sorter.io.progress import Progress
 from sorter.io.workfolder import WorkFolder
@@ -21,6 +21,7 @@ from sorter.io.zarr_store import ZarrFrameStore
 from sorter.preprocess.hits import SAMPLE_FRAMES, Background, BackgroundSample
 from sorter.preprocess.threshold import EMPTY_SCORE, ThresholdFit, find_threshold, histogram
 from sorter.stages.sampling import sample_blocks
+from sorter.stages.workers import Pool, ThisProcess
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,16 @@ class HitsConfig:
             require(np.isfinite(self.hits), f"hits {self.hits}: the threshold must be finite")  # type: ignore[arg-type]
 
 
-def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, force: bool = False) -> Hits:
+def find_hits(
+    work: str | Path | WorkFolder, config: HitsConfig | None = None, force: bool = False, pool: Pool | None = None
+) -> Hits:
     """Score all frames of a work folder against the run's own background and say which are hits; stores and returns them.
 
+    The frames are shared out to ``pool``.
+
     Called again with the same frames and config it returns what is there, unless ``force``. `Hits.meta` holds the config,
-    ``fit`` (threshold, populations, a statement for a person, the blanks' peak) and ``histogram`` (edges, counts) of the score.
+    ``fit`` (threshold, populations, a statement for a person, the blanks' peak), ``histogram`` (edges, counts) of the score, and
+    the ``background`` by which frames that come later can be scored.
     Raises WorkFolderError before anything was ingested, MissingResultError where an ingest was interrupted, InputError where
     every pixel is masked.
     """
@@ -67,7 +73,7 @@ def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, f
             log.info("hits: up to date, %d of %d frames", known.is_hit.sum(), len(known.frame_id))
             return known
     with folder.stage("hits", config_to_dict(config), None, inputs) as record:
-        hits = _find(store, config, inputs)
+        hits = _find(store, config, inputs, pool or ThisProcess())
         folder.write_hits(hits)
         record.outputs.update(hits=int(hits.is_hit.sum()), frames=len(hits.frame_id), **hits.meta["fit"])
         record.metrics["hits/hit_share"] = float(hits.is_hit.mean()) if len(hits.is_hit) else None
@@ -75,12 +81,18 @@ def find_hits(work: str | Path | WorkFolder, config: HitsConfig | None = None, f
     return hits
 
 
-def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> Hits:
+def find_background(store: ZarrFrameStore) -> Background:
+    """What the run looks like without a particle, from frames spread over it."""
     sample = BackgroundSample(store.bad_pixels, store.unit)
     for frames in sample_blocks(store, SAMPLE_FRAMES):
         sample.update(frames)
-    background = sample.finish()
-    photons, score = _score_all(store, background)
+    return sample.finish()
+
+
+def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any], pool: Pool) -> Hits:
+    background = find_background(store)
+    task = partial(_score, store.path.resolve(), background)
+    photons, score = (np.concatenate(part) for part in zip(*pool.map(task, pool.parts(len(store)))))
     seen = np.isfinite(photons)
     fit = _decide(config, score[seen], photons[seen], background.score_sigma)
     meta = {
@@ -89,6 +101,7 @@ def _find(store: ZarrFrameStore, config: HitsConfig, inputs: dict[str, Any]) -> 
         "rule": "log10 of chi2 per tile against the run's own background",
         "fit": fit.to_dict(),
         "histogram": histogram(score[seen]),
+        "background": background.to_dict(),
         "unreadable_frames": int((~seen).sum()),
     }
     return Hits(store.frame_ids, photons, score, seen & (score > fit.threshold), fit.threshold, meta)
@@ -104,10 +117,11 @@ def _decide(config: HitsConfig, score: NDArray, photons: NDArray, blank_sigma: f
     return ThresholdFit(float(config.hits), "not looked for", text)
 
 
-def _score_all(store: FrameStore, background: Background) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Photons and score of all frames; NaN, and the score of an empty frame, where one cannot be read."""
-    n = len(store.frame_ids)
-    photons, score = np.full(n, np.nan), np.full(n, EMPTY_SCORE, np.float32)
+def _score(path: Path, background: Background, rows: range) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Photons and score of some rows of the store at ``path``, what a worker does; NaN, and the score of an empty frame, where
+    one cannot be read."""
+    store = ZarrFrameStore(path, np.arange(rows.start, rows.stop))
+    photons, score = np.full(len(rows), np.nan), np.full(len(rows), EMPTY_SCORE, np.float32)
     done = 0
 
     def leave_out(ids: NDArray[np.uint64], why: str) -> None:
@@ -115,11 +129,11 @@ def _score_all(store: FrameStore, background: Background) -> tuple[NDArray[np.fl
         done += len(ids)
         log.warning("%d frames are left out: %s", len(ids), why)
 
-    with Progress("hits", n, "frames") as bar:
+    with Progress("hits", len(rows), "frames") as bar:
         for ids, frames in store.blocks(leave_out):
             sums = background.tiles.sums(frames)
-            rows = slice(done, done + len(ids))
-            photons[rows], score[rows] = sums.sum(1), background.score(sums)
+            place = slice(done, done + len(ids))
+            photons[place], score[place] = sums.sum(1), background.score(sums)
             done += len(ids)
             bar.update(len(ids))
     return photons, score

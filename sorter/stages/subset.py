@@ -65,7 +65,7 @@ def subset(work: str | Path | WorkFolder, name: str, config: SubsetConfig) -> Su
     chosen = choose_frames(work, config)
     named = Subset(name, chosen.frame_id, chosen.rule, chosen.label_book_revision, chosen.meta)
     with work.stage(
-        "subset", config_to_dict(config), None, {"label_book_revision": named.label_book_revision}
+        "subset", config_to_dict(config), None, {"label_book_revision": named.label_book_revision}, beside=True
     ) as record:
         work.write_subset(named)
         record.outputs.update(subset=name, sha256=named.sha256)

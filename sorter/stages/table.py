@@ -23,8 +23,10 @@ def table(
     not there yet are empty. Raises MissingResultError before the hits were found.
     """
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    # results before what they are of, so that everything in them is found where frames are being added
     found = _clustering(work, clustering)
-    parts = (work.frames(), work.read_hits(), found, find_layout(work, found, layout), LabelBook(work.labels_path))
+    chosen, hits = find_layout(work, found, layout), work.read_hits()
+    parts = (work.frames(), hits, found, chosen, LabelBook(work.labels_path))
     if to is None:
         return write_table(sys.stdout, *parts)
     with whole_file(Path(to)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
