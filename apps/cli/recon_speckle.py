@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from recon.speckle.predict import Counts, Predictor
 
+_DATA = ("most", "polydispersity", "photons", "most_photons", "coherence_length", "missing", "most_missing")
 HELP = "count particles from a coherent speckle pattern (model system: disks in a box)"
 EXAMPLE = """  shotsort recon speckle train --preset small --to speckle.safetensors
   shotsort recon speckle evaluate --to figures/
@@ -61,6 +62,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--photons", type=float, help="photons in a pattern (default: no noise)")
     parser.add_argument("--most-photons", type=float, help="then log-uniform from --photons to this")
+    parser.add_argument(
+        "--coherence-length", type=float, help="of the light, in units of the box (default: full coherence)"
+    )
+    parser.add_argument("--missing", type=float, help="share of the columns that a dark module takes (default: none)")
+    parser.add_argument("--most-missing", type=float, help="then uniform from --missing (or 0) to this")
     _add_common(parser)
     parser.set_defaults(run_verb=_train)
 
@@ -101,7 +107,8 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     from apps.cli.output import print_json, print_text
-    from recon.speckle.train import preset, train
+    from recon.speckle.config import preset
+    from recon.speckle.train import train
 
     plain = {
         "batch": args.batch,
@@ -110,8 +117,7 @@ def _train(args: argparse.Namespace) -> int:
         "fresh": args.fresh,
         "width": args.width,
     }
-    data = {"side_px": args.side, "most": args.most, "polydispersity": args.polydispersity, "photons": args.photons,
-            "most_photons": args.most_photons}  # fmt: skip
+    data = {"side_px": args.side, **{name: getattr(args, name) for name in _DATA}}
     loop = {"steps": args.steps, "learning_rate": args.learning_rate}
     changes: dict[str, Any] = {k: v for k, v in plain.items() if v is not None}
     changes |= {k: given for k, part in (("data", data), ("loop", loop)) if (given := _given(part))}

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from recon.speckle.config import PRESETS
+
+_FLAGS = {"side_px": "side"}
 _FIGURES = {
     "accuracy_257": "accuracy, equal disks, 257 x 257",
     "accuracy_513": "accuracy, equal disks, 513 x 513 (read as far in k as 257 x 257)",
@@ -28,8 +32,8 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         "at most, drawn as training goes; test patterns come from other random streams.",
         "Training": f"`{_command(meta)}`: {meta['training']['seconds']:.0f} s of steps on the machine that made it{start} "
         "(with the patterns that were still to be drawn). All settings are in the metadata of the weights.",
-        "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noisy patterns "
-        "unless it was trained with photons; see the curves of `recon speckle evaluate --beyond`.",
+        "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noise, missing "
+        "columns or partial coherence unless it was trained with them; see the curves of `recon speckle evaluate --beyond`.",
     }
     if figures:
         lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
@@ -38,9 +42,14 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
 
 
 def _command(meta: dict[str, Any]) -> str:
-    config, data = meta["config"], meta["config"]["data"]
-    preset = "shen" if meta["network"] == "resnet50" else "wide" if meta["width"] else "small"
-    words = ["shotsort recon speckle train --preset", preset]
-    words += [f"--{name} {config[name]}" for name in ("batch", "patterns", "before", "fresh")]
-    words += [f"--most {data['most']}", f"--steps {config['loop']['steps']}", f"--seed {meta['seed']}"]
-    return " ".join(words)
+    """The command that trains the same weights again: the preset and what differs from it."""
+    config = meta["config"]
+    name = "shen" if meta["network"] == "resnet50" else "wide" if meta["width"] else "small"
+    usual = asdict(PRESETS[name])
+    given = {key: config[key] for key in ("batch", "patterns", "before", "fresh", "width")}
+    given |= {_FLAGS.get(key, key): value for key, value in config["data"].items()}
+    given |= {key: config["loop"][key] for key in ("steps", "learning_rate")}
+    expected = {**usual, **{_FLAGS.get(key, key): value for key, value in usual["data"].items()}, **usual["loop"]}
+    words = [f"--{key.replace('_', '-')} {value}" for key, value in given.items() if value not in (None, expected[key])]
+    start = [f"--start {meta['start']}"] if meta.get("start") else []
+    return " ".join(["shotsort recon speckle train --preset", name, *words, f"--seed {meta['seed']}", *start])

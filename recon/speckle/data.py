@@ -24,7 +24,8 @@ class PatternConfig:
     """fewest .. most disks, in turn; side_px of the quadrant; polydispersity: sigma over mean of the radii, or null for the
     training mixture (1 of 4 patterns equal disks, 2 of 4 the paper's 1/3, 1 of 4 uniform in 0..0.6); photons outside the blocked
     corner (null: no noise), most_photons: then log-uniform from photons to this; coherence_length in units of the
-    box (null: full)."""
+    box (null: full); missing: share of the columns that a dark module takes, anywhere, most_missing: then uniform from missing
+    to this."""
 
     fewest: int = 2
     most: int = 20
@@ -34,6 +35,8 @@ class PatternConfig:
     most_photons: float | None = None
     coherence_length: float | None = None
     blocked_px: int = BLOCKED
+    missing: float = 0.0
+    most_missing: float | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -42,6 +45,11 @@ class PatternConfig:
         require(
             self.most_photons is None or (self.photons is not None and self.most_photons >= self.photons > 0),
             f"photons {self.photons} to {self.most_photons}: need 0 < photons <= most_photons",
+        )
+        most_missing = self.missing if self.most_missing is None else self.most_missing
+        require(
+            0 <= self.missing <= most_missing <= 0.9,
+            f"missing {self.missing} to {most_missing}: need 0 <= missing <= most_missing <= 0.9",
         )
         require(self.side_px >= 32, f"side_px = {self.side_px}: need at least 32")
 
@@ -66,7 +74,17 @@ class PatternConfig:
         if self.photons is not None:
             most = self.photons if self.most_photons is None else self.most_photons
             image = detect(image, float(self.photons * (most / self.photons) ** rng.random()), rng, self.blocked_px)
+        if self.missing or self.most_missing:
+            image = self._without_a_module(image, rng)
         return image, disks.count - self.fewest
+
+    def _without_a_module(self, image: Tensor, rng: np.random.Generator) -> Tensor:
+        most = self.missing if self.most_missing is None else self.most_missing
+        columns = round(float(rng.uniform(self.missing, most)) * self.side_px)
+        first = int(rng.integers(0, self.side_px - columns + 1))
+        image = image.clone()
+        image[:, first : first + columns] = 0
+        return image
 
     def pattern(self, seed: int, stream: str, index: int, device: torch.device | str = "cpu") -> tuple[Tensor, int]:
         """Pattern ``index`` of a stream, (side, side) float32, blocked and standardised, and its class."""

@@ -189,29 +189,25 @@ def _score_of_ten(train: Scored, test: tuple[NDArray, NDArray], column: int) -> 
 
 def curves(predictor: Predictor, n: int, seed: int = 0) -> dict[str, list[dict[str, float]]]:
     """Accuracy, mean error in disks and share of errors beyond one, along polydispersity (0..0.6), photons (1e2..1e7), missing
-    parts of the detector (0..0.5 of the pixels) and coherence length, with ``n`` patterns at each point."""
+    columns of the detector (0..0.5) and coherence length, with ``n`` patterns at each point."""
     counts = predictor.counts
     base = PatternConfig(int(counts[0]), int(counts[-1]), polydispersity=PAPER_POLYDISPERSITY)
     points = {
         "polydispersity": [replace(base, polydispersity=p) for p in (0.0, 0.1, 0.2, 1 / 3, 0.45, 0.6)],
         "photons": [replace(base, polydispersity=0.0, photons=10.0**p) for p in range(2, 8)],
         "coherence_length": [replace(base, coherence_length=c) for c in (250.0, 500.0, 1000.0, 2000.0, 4000.0)],
+        "missing": [replace(base, missing=s) for s in (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)],
     }
-    out: dict[str, list[dict[str, float]]] = {
+    return {
         name: [{name: getattr(case, name), **_point(predictor, case, n, seed)} for case in cases]
         for name, cases in points.items()
     }
-    shares = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
-    out["missing_share"] = [{"missing_share": s, **_point(predictor, base, n, seed, s)} for s in shares]
-    return out
 
 
-def _point(predictor: Predictor, config: PatternConfig, n: int, seed: int, missing: float = 0.0) -> dict[str, float]:
+def _point(predictor: Predictor, config: PatternConfig, n: int, seed: int) -> dict[str, float]:
     labels, found = [], []
     for start in range(0, n, _BLOCK):
         patterns, classes = config.patterns(seed, "curves", range(start, min(start + _BLOCK, n)))
-        if missing:
-            patterns = with_missing_part(patterns, missing, config.blocked_px)
         found.append(predictor.logits(patterns).argmax(1).numpy())
         labels.append(classes.numpy())
     error = np.abs(np.concatenate(found) - np.concatenate(labels))
@@ -220,15 +216,6 @@ def _point(predictor: Predictor, config: PatternConfig, n: int, seed: int, missi
         "mean_error_disks": float(error.mean()),
         "beyond_one": float((error > 1).mean()),
     }
-
-
-def with_missing_part(patterns: Tensor, share: float, blocked: int) -> Tensor:
-    """Patterns (B, n, n) without a vertical module of this share of the columns (dark), standardised again."""
-    n = patterns.shape[-1]
-    first = n // 2 - round(share * n / 2)
-    dark = patterns - patterns.amin((1, 2), keepdim=True)
-    dark[:, :, first : first + round(share * n)] = 0
-    return standardise(dark, blocked)
 
 
 def occlusion(

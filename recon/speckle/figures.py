@@ -116,7 +116,7 @@ _AXES = {
     "polydispersity": ("sigma / mean of the radii", "linear"),
     "photons": ("photons in the pattern (equal disks)", "log"),
     "coherence_length": ("coherence length (box side 2000)", "log"),
-    "missing_share": ("share of the detector missing", "linear"),
+    "missing": ("share of the columns missing", "linear"),
 }
 
 

@@ -31,7 +31,8 @@ class FormAndStructure(nn.Module):
     corner to the far one. form: log of the mean over a ring with Porod's k^-3 taken out, mean of the log likewise, and the
     speckle contrast <I^2> / <I>^2 - 1. structure: modulus of the transform of S - 1, rows in order of y distance. statistics:
     log of 1 + the counts in histograms over structure: of its values, of its local maxima, of its mean square in neighbourhoods
-    of 3, 5 and 9 pixels, and the joint one of value and root mean square around it.
+    of 3, 5 and 9 pixels, and the joint one of value and root mean square around it. Columns and rows that are dark from end to
+    end (modules that are missing, gaps) are left out of the rings, and the map is scaled up for them.
     """
 
     def __init__(self, side: int = 256, blocked: int = BLOCKED, ring_px: float = 2.0) -> None:
@@ -64,15 +65,26 @@ class FormAndStructure(nn.Module):
         # the blocked corner was 0 before standardising, so the smallest value of a pattern is its dark level
         image = (image - image.amin((1, 2), keepdim=True)) * self.open
         image = image / image.mean((1, 2), keepdim=True).clamp(min=1e-30)
-        mean = self._sums(image) / self.count
+        opened, count, window = self._recorded(image)
+        mean = self._sums(image) / count
         floor = 1e-6 * mean.amax(1, keepdim=True)
-        log_mean = self._sums(torch.log(image + 1e-7) * self.open) / self.count
-        contrast = self._sums(image.square()) / self.count / (mean + floor).square() - 1
+        log_mean = self._sums(torch.log(image + 1e-7) * opened) / count
+        contrast = self._sums(image.square()) / count / (mean + floor).square() - 1
         form = torch.stack([torch.log(mean + floor) + self.porod, log_mean + self.porod, contrast], 1)
         expected = (mean + floor).gather(1, self.ring.expand(len(image), -1)).view_as(image)
-        speckle = (image / expected - self.open) * self.window
+        speckle = (image / expected - opened) * window
         structure = torch.fft.fftshift(torch.fft.rfft2(speckle), dim=1).abs()
         return form, self._statistics(structure), structure[:, None]
+
+    def _recorded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which pixels were recorded, how many of each ring, and the window: once for all patterns where none has a dark column
+        or row."""
+        lit = (image > 0).any(1, keepdim=True) & (image > 0).any(2, keepdim=True)
+        if bool(lit.all()):
+            return self.open, self.count, self.window
+        opened = self.open * lit
+        share = (self.window * opened).sum((1, 2), keepdim=True) / (self.window * self.open).sum()
+        return opened, self._sums(opened).clamp(min=1), self.window / share.clamp(min=1e-3)
 
     def _statistics(self, structure: Tensor) -> Tensor:
         image = structure[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from recon.speckle.card import model_card
-from recon.speckle.data import PatternConfig, SplitPool
+from recon.speckle.config import SpeckleTrainConfig
+from recon.speckle.data import SplitPool
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
-from recon.training.loop import LoopConfig, fit
+from recon.training.loop import fit
 from recon.training.weights import load_into, n_parameters, pick_device, read_weights, save_weights, write_card
-from sorter.core.config import config_from_dict, require
+from sorter.core.config import require
 from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng, child_seed
 
 _log = logging.getLogger(__name__)
 KIND = "speckle"
-
-
-@dataclass(frozen=True)
-class SpeckleTrainConfig:
-    """network: "small" or "resnet50"; width of its first layer (0 for "small": histograms and curves only, no convolution).
-    data: what the patterns are. batch: patterns per step. patterns: how many different ones there are for training.
-    before: how many are drawn before the first step, fresh: how many more with each step (small network; a batch is drawn from
-    all that there are). ordinal: weight of the earth
-    mover's distance in the loss. loop: see `LoopConfig`."""
-
-    network: str = "small"
-    width: int = 0
-    data: PatternConfig = field(default_factory=lambda: PatternConfig(polydispersity=None))
-    batch: int = 128
-    patterns: int = 40000
-    before: int = 2048
-    fresh: int = 10
-    ordinal: float = 0.2
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=3000, weight_decay=0.05, average=0.99))
-
-    def __post_init__(self) -> None:
-        require(self.network in ("small", "resnet50"), f"network = {self.network}: small or resnet50")
-        require(self.width >= (1 if self.network == "resnet50" else 0), f"width = {self.width}: must be positive")
-        require(
-            self.batch >= 2 and self.patterns >= self.batch,
-            f"batch = {self.batch}, patterns = {self.patterns}: too few",
-        )
-
-
-#: The paper's training: ResNet-50, Adam with Keras' default rate, cross-entropy, 200 epochs of 15,200 patterns in batches of 40.
-_SHEN = SpeckleTrainConfig(
-    "resnet50", 64, PatternConfig(), batch=40, patterns=15200, ordinal=0.0,
-    loop=LoopConfig(steps=200 * 380, learning_rate=1e-3, warmup_steps=1, schedule="constant", weight_decay=0.0, average=0.0,
-                    checkpoint_steps=380),
-)  # fmt: skip
-#: small: statistics of the map and curves through a perceptron, minutes on a CPU; wide: with convolutions on the map.
-PRESETS = {
-    "shen": _SHEN,
-    "small": SpeckleTrainConfig(),
-    "wide": SpeckleTrainConfig(width=8, batch=64, fresh=4, loop=LoopConfig(steps=8000)),
-}
 
 
 def build_network(
@@ -167,17 +127,3 @@ def _pooled(config: SpeckleTrainConfig, seed: int, folder: Path, network: nn.Mod
         return ordered_cross_entropy(model.classify(*(p.to(device) for p in parts)), labels.to(device), config.ordinal)
 
     return loss
-
-
-def preset(name: str, **changes: Any) -> SpeckleTrainConfig:
-    """A preset with some of its settings changed; "data" and "loop" take dictionaries of changes.
-
-    Raises InputError for an unknown preset or setting.
-    """
-    if name not in PRESETS:
-        raise InputError(f"preset {name!r}: unknown; presets are {', '.join(PRESETS)}")
-    base = PRESETS[name]
-    for part, cls in (("data", PatternConfig), ("loop", LoopConfig)):
-        if part in changes:
-            changes[part] = config_from_dict(cls, {**asdict(getattr(base, part)), **changes[part]})
-    return replace(base, **changes)

@@ -8,14 +8,17 @@ import torch
 
 from apps.cli.__main__ import main
 from recon.speckle import classical
+from recon.speckle.card import model_card
+from recon.speckle.config import preset
 from recon.speckle.data import PatternConfig, SplitPool
-from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occlusion, with_missing_part
+from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occlusion
 from recon.speckle.figures import confusion_figure
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
 from recon.speckle.pattern import STATISTICS, FormAndStructure, transposed_structure
 from recon.speckle.predict import Predictor
-from recon.speckle.train import load_network, preset, train
+from recon.speckle.train import load_network, train
+from recon.training.weights import read_weights
 from sim.particles.disks import BOX, Disks
 from sim.scattering.disks import intensity, standardise
 from sorter.core.errors import InputError
@@ -255,9 +258,28 @@ def test_standardise_first(weights):
 
 
 def test_missing_part_is_dark_and_standardised_again():
-    x = with_missing_part(patterns(2)[0], 0.25, 11)
-    assert (x[:, :, 28:36] == x.amin((1, 2))[:, None, None]).all()
-    assert x.var((1, 2), correction=0) == pytest.approx(np.ones(2), abs=1e-4)
+    x = patterns(4, missing=0.25)[0]
+    dark = (x == x.amin((1, 2), keepdim=True)).all(1)
+    assert (dark.sum(1) == round(0.25 * x.shape[1])).all()
+    assert (dark[:, 1:] != dark[:, :-1]).sum(1).max() <= 2  # one module
+    assert x.var((1, 2), correction=0) == pytest.approx(np.ones(4), abs=1e-4)
+    shares = [(p == p.min()).all(0).float().mean() for p in patterns(8, missing=0.0, most_missing=0.5)[0]]
+    assert len({float(s) for s in shares}) > 4 and max(shares) <= 0.51
+
+
+def test_rings_do_not_see_a_missing_module():
+    split = FormAndStructure(64)
+    whole, gappy = (split(patterns(4, **(SMALL | extra))[0])[0] for extra in ({}, {"missing": 0.2}))
+    assert (whole - gappy)[:, 1].abs().median() < 0.2
+
+
+def test_card_gives_the_command_that_makes_the_weights_again(weights):
+    meta = read_weights(weights, "speckle")[1]
+    command = model_card(meta, "x")[1]["Training"].split("`")[1].split()
+    assert command[:6] == ["shotsort", "recon", "speckle", "train", "--preset", "wide"]
+    assert command[command.index("--side") + 1] == str(meta["side_px"])
+    assert command[command.index("--seed") + 1] == str(meta["seed"])
+    assert "--fewest" not in command
 
 
 def test_occlusion_covers_tiles_without_touching_the_rest(weights):
@@ -267,7 +289,7 @@ def test_occlusion_covers_tiles_without_touching_the_rest(weights):
 
 def test_curves_have_their_axes(evaluation):
     found = curves(Predictor(evaluation[0]), 4)
-    assert set(found) == {"polydispersity", "photons", "coherence_length", "missing_share"}
+    assert set(found) == {"polydispersity", "photons", "coherence_length", "missing"}
     for name, points in found.items():
         assert all(0 <= point["accuracy"] <= 1 and name in point for point in points)
 
