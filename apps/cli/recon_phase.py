@@ -23,7 +23,10 @@ EXAMPLE = """  shotsort recon phase predict scan54/ --refine
 
 def add_verbs(verbs: Any) -> None:
     """The verbs predict, iterate, train and evaluate."""
+    _add_predict(verbs.add_parser("predict", help="network, and with --refine gradients after it"))
     _add_iterate(verbs.add_parser("iterate", help="the classical way: ER, HIO, RAAR with shrink-wrap, several starts"))
+    _add_train(verbs.add_parser("train", help="train a network on crystals drawn as it goes"))
+    _add_evaluate(verbs.add_parser("evaluate", help="network, refinement and iteration on the same unseen crystals"))
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -150,4 +153,157 @@ def _deliver(args: argparse.Namespace, result: PhaseResult) -> int:
     if result.lab is None:
         print_text(f"no laboratory frame: not known are {', '.join(result.pattern.geometry.missing)}")
     print_text(f"{folder}/report.html")
+    return 0
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    _add_scan(parser)
+    parser.add_argument("--weights", metavar="FILE", help="weights (default: the shipped ones)")
+    parser.add_argument("--refine", action="store_true", help="refine the network's answer on the full pattern")
+    parser.add_argument("--start", default="network", help="what is refined: network (default) or random")
+    parser.add_argument("--coarse", help="recipe at half resolution (default '50RAAR 20ER'; '': none)")
+    parser.add_argument("--loss", help="amplitude (default) or poisson")
+    parser.add_argument("--parameters", help="complex (default) or polar")
+    parser.add_argument("--rounds", type=int, help="of shrink-wrap and gradients (default 2)")
+    parser.add_argument("--adam-steps", type=int, help="in each round (default 0)")
+    parser.add_argument("--lbfgs-steps", type=int, help="in each round (default 8)")
+    parser.add_argument("--penalty", type=float, help="weight of what lies outside the support (default: nothing may)")
+    parser.add_argument("--shrink-threshold", type=float, help="share of the largest modulus (default 0.15)")
+    _add_common(parser)
+    parser.set_defaults(run_verb=_predict)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from recon.phase.iterate import IterateConfig, first_guess
+    from recon.phase.predict import Predictor
+    from recon.phase.problem import Problem, resized
+    from recon.phase.refine import RefineConfig, refine
+    from recon.phase.result import result_of
+    from sorter.core.errors import InputError
+
+    if args.start not in ("network", "random"):
+        raise InputError(f"--start {args.start}: must be network or random")
+    if args.start == "random" and not args.refine:
+        raise InputError("--start random: only with --refine")
+    config = RefineConfig(**_given(args, RefineConfig))
+    predictor = Predictor(args.weights, args.device)
+    pattern = _pattern(args)
+    problem = Problem.of(
+        pattern.counts, pattern.bad_pixels, free_share=args.free_share, seed=args.seed, device=predictor.device
+    )
+    if args.start == "network":
+        found = predictor.predict(pattern.counts, pattern.bad_pixels, problem)
+        start, seconds = found.objects, found.seconds
+        made_by = {"method": "network", **predictor.describe(), "seed": args.seed}
+    else:
+        start = resized(first_guess(problem.cropped(pattern.side // 2), IterateConfig(), args.seed)[0], pattern.side)
+        seconds, made_by = 0.0, {"method": "random start", "seed": args.seed}
+    if args.refine:
+        found = refine(problem, start, config)
+        seconds += found.seconds
+        made_by |= {"method": f"{made_by['method']}, refined", **asdict(config), "iterations": found.iterations}
+    result = result_of(
+        pattern,
+        problem,
+        found.objects,
+        found.supports,
+        float(found.chi2[0]),
+        float(found.free_llk[0]),
+        seconds,
+        made_by,
+    )
+    return _deliver(args, result)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", default="small", help="small (half an hour on one core), complex, chan2020 or autophase (GPU)"
+    )
+    parser.add_argument(
+        "--to", default="phase.safetensors", metavar="FILE", help="weights to write (default: %(default)s)"
+    )
+    parser.add_argument("--widths", type=int, nargs="+", help="channels of the levels")
+    parser.add_argument("--steps", type=int, help="steps of the optimiser")
+    parser.add_argument("--stop-at", type=int, metavar="STEP", help="end before the last of --steps")
+    parser.add_argument("--learning-rate", type=float, help="highest learning rate")
+    parser.add_argument("--batch", type=int, help="patterns per step")
+    parser.add_argument("--crystals", type=int, help="how many different crystals")
+    parser.add_argument("--before", type=int, help="crystals drawn before the first step")
+    parser.add_argument("--fresh", type=int, help="new crystals per step")
+    parser.add_argument("--unstrained", type=float, help="share of crystals without strain")
+    parser.add_argument(
+        "--photons", type=float, nargs=2, metavar=("FEWEST", "MOST"), help="photons in a pattern, log-uniform"
+    )
+    parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
+    _add_common(parser)
+    parser.set_defaults(run_verb=_train)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from apps.cli.output import print_json, print_text
+    from recon.phase.train import preset, train
+    from sim.particles.crystals import CrystalConfig
+
+    names = ("batch", "crystals", "before", "fresh", "unstrained")
+    changes: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.widths:
+        changes["widths"] = tuple(args.widths)
+    if loop := {k: v for k in ("steps", "learning_rate") if (v := getattr(args, k)) is not None}:
+        changes["loop"] = loop
+    data: dict[str, Any] = {}
+    if args.photons:
+        data |= {"fewest_photons": args.photons[0], "most_photons": args.photons[1]}
+    if args.atomistic:
+        data |= {"atomistic": True, "crystal": CrystalConfig()}
+    if data:
+        changes["data"] = data
+    meta = train(args.to, preset(args.preset, **changes), args.seed, device=args.device, stop_at=args.stop_at)
+    loss = meta["training"]["history"][-1]["loss"]
+    if args.json:
+        keys = ("patterns_seen", "crystals", "seconds")
+        print_json({"weights": args.to, "parameters": meta["parameters"], "loss": loss, "seed": args.seed}
+                   | {k: meta["training"][k] for k in keys})  # fmt: skip
+    else:
+        print_text(f"{args.to}: {meta['parameters']} parameters, loss {loss:.3f}")
+    return 0
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="FILE", help="weights (default: the shipped ones)")
+    parser.add_argument("--crystals", type=int, default=100, help="that all methods phase (default: %(default)s)")
+    parser.add_argument(
+        "--network-crystals", type=int, default=1000, help="for the network's errors (default: %(default)s)"
+    )
+    parser.add_argument("--photons", type=float, default=1e6, help="in a pattern; 0: no noise (default: %(default)g)")
+    parser.add_argument("--recipe", help="of the iterative rival (default: 620 iterations of ER and HIO)")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
+    parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
+    parser.add_argument("--to", metavar="FOLDER", help="write figures, the table of crystals and evaluation.json there")
+    _add_common(parser)
+    parser.set_defaults(run_verb=_evaluate)
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from apps.cli.output import print_json, print_text
+    from recon.phase.evaluate import PhaseEvaluateConfig, atomistic, evaluate
+    from recon.phase.iterate import IterateConfig
+    from recon.phase.predict import Predictor
+
+    predictor = Predictor(args.weights, args.device)
+    config = PhaseEvaluateConfig(
+        crystals=args.crystals, network_crystals=args.network_crystals, photons=args.photons or None, workers=args.workers,
+        iterative=IterateConfig(**_given(args, IterateConfig)),
+    )  # fmt: skip
+    found = evaluate(predictor, atomistic(config) if args.atomistic else config, args.seed)
+    if args.to:
+        from recon.phase.evaluation_figures import write_evaluation
+
+        write_evaluation(Path(args.to), found, predictor, config, args.seed)
+    if args.json:
+        print_json(found.summary)
+    else:
+        for name, value in found.summary.items():
+            print_text(f"{name:34s} {value}")
     return 0

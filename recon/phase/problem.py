@@ -83,6 +83,20 @@ def crop_spectrum(volume: Tensor, side: int) -> Tensor:
     return torch.fft.ifftshift(volume, _AXES).contiguous()
 
 
+def resized(objects: Tensor, side: int) -> Tensor:
+    """``objects`` (..., n, n, n) at another resolution, ``side`` voxels over the same field: their spectrum is cropped or
+    padded."""
+    field = torch.fft.fftshift(torch.fft.fftn(objects, dim=_AXES), _AXES)
+    n = objects.shape[-1]
+    if side < n:
+        first = n // 2 - side // 2
+        field = field[..., first : first + side, first : first + side, first : first + side]
+    else:
+        before = side // 2 - n // 2
+        field = torch.nn.functional.pad(field, [before, side - n - before] * 3)
+    return torch.fft.ifftn(torch.fft.ifftshift(field, _AXES), dim=_AXES)
+
+
 def free_pixels(
     shape: tuple[int, ...], share: float, seed: int, radius: int = 2, center: float = 0.08
 ) -> NDArray[np.bool_]:

@@ -78,13 +78,15 @@ def fit(
     identity: dict[str, Any],
     *,
     on_checkpoint: Callable[[nn.Module, int], dict[str, float]] | None = None,
+    stop_at: int | None = None,
 ) -> list[dict[str, float]]:
     """Train ``model`` in place; afterwards it holds the averaged weights and is in eval mode.
 
     loss(model, step) draws the batch of ``step`` and returns the scalar loss. ``folder`` gets checkpoint.pt (tensors and plain
     values only); identity: JSON-ready facts that a checkpoint must agree in to be continued. on_checkpoint may return figures
-    of the averaged model for the history. Returns the history: step, loss (mean since the last entry), seconds, figures.
-    Raises InputError where the folder holds a checkpoint of another run.
+    of the averaged model for the history. stop_at: step of the schedule after which to end before its time. Returns the
+    history: step, loss (mean since the last entry), seconds, figures. Raises InputError where the folder holds a checkpoint of
+    another run.
     """
     path = Path(folder) / "checkpoint.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +98,10 @@ def fit(
         _log.info("goes on at step %d of %d", step, config.steps)
     spent = history[-1]["seconds"] if history else 0.0
     begin, losses = time.monotonic(), []
+    end = min(config.steps, stop_at or config.steps)
     model.train()
-    bar = tqdm(total=config.steps, initial=step, unit="step", disable=not sys.stderr.isatty())
-    while step < config.steps:
+    bar = tqdm(total=end, initial=step, unit="step", disable=not sys.stderr.isatty())
+    while step < end:
         for group in optimiser.param_groups:
             group["lr"] = config.rate(step)
         value = loss(model, step)
@@ -112,7 +115,7 @@ def fit(
         losses.append(value.item())
         step += 1
         bar.update()
-        if step % config.checkpoint_steps == 0 or step == config.steps:
+        if step % config.checkpoint_steps == 0 or step == end:
             row = {
                 "step": step,
                 "loss": sum(losses) / len(losses),

@@ -1,0 +1,220 @@
+"""Network, refinement and classical iteration on the same unseen crystals: errors, successes, times."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from recon.phase.data import CrystalData, magnitudes, measured, noisy, padded
+from recon.phase.downsample import block_dct
+from recon.phase.iterate import IterateConfig, Solutions, first_guess, iterate
+from recon.phase.predict import Predictor
+from recon.phase.problem import Problem, resized
+from recon.phase.quality import object_errors
+from recon.phase.refine import RefineConfig, refine, scaled
+from sorter.core.config import require
+from sorter.core.seeds import child_seed
+
+_log = logging.getLogger(__name__)
+PHASED_RAD = 0.3
+"""A crystal is phased where the phase inside is off by less (root mean square)."""
+FREE_TOLERANCE = 1.05
+"""A free log-likelihood is no worse than another where it is at most this times that."""
+METHODS = ("network", "refined", "unaided", "iterative")
+COLUMNS = ("phase_error_rad", "shape_error", "chi2", "free_llk", "seconds")
+
+
+@dataclass(frozen=True)
+class PhaseEvaluateConfig:
+    """crystals that all methods phase; network_crystals: for the distribution of the network's errors (strained and unstrained in
+    turn); photons in a pattern (None: no noise); doses: for the network's errors against photons, with dose_crystals each.
+    data, iterative, refined: what is phased and how. workers: processes, of one thread each."""
+
+    crystals: int = 100
+    network_crystals: int = 1000
+    photons: float | None = 1e6
+    doses: tuple[float, ...] = (1e4, 1e5, 1e6, 1e7)
+    dose_crystals: int = 100
+    data: CrystalData = field(default_factory=CrystalData)
+    iterative: IterateConfig = field(default_factory=IterateConfig)
+    refined: RefineConfig = field(default_factory=RefineConfig)
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.crystals >= 1, f"crystals = {self.crystals}: need at least 1")
+        require(self.network_crystals >= 2, f"network_crystals = {self.network_crystals}: need at least 2")
+        require(self.workers >= 1, f"workers = {self.workers}: need at least 1")
+        require(self.photons is None or self.photons > 0, f"photons = {self.photons}: must be positive")
+        require(self.data.oversampling >= 2, "oversampling must be at least 2: iteration needs it")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """figures: method -> (crystals, 5), columns as COLUMNS; "unaided" is the refinement from a random start instead of the
+    network's answer. distribution (network_crystals, 2): the network's shape and phase errors, strained and unstrained in turn.
+    by_photons: dose -> (shape, phase) errors, medians. summary: JSON-ready."""
+
+    figures: dict[str, NDArray[np.float64]]
+    distribution: NDArray[np.float64]
+    by_photons: dict[float, tuple[float, float]]
+    summary: dict[str, Any]
+
+
+def unseen_pattern(
+    data: CrystalData, seed: int, index: int, photons: float | None, strained: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Counts (n, n, n) of unseen crystal ``index``, and the object behind them on the same grid."""
+    intensity, objects = measured(torch.from_numpy(data.object(seed, "test", index, strained))[None], data.oversampling)
+    generator = torch.Generator().manual_seed(child_seed(seed, "phase", "test noise", index))
+    return noisy(intensity[0], photons, generator), padded(objects[0], data.side)
+
+
+def phase_all_ways(
+    predictor: Predictor, config: PhaseEvaluateConfig, seed: int, index: int
+) -> dict[str, tuple[float, ...]]:
+    """COLUMNS of each method for one crystal. Times begin with the counts and include all preparation."""
+    counts, truth = unseen_pattern(config.data, seed, index, config.photons)
+
+    def problem() -> Problem:
+        return Problem.of(counts, seed=child_seed(seed, index), device=predictor.device)
+
+    def network() -> Tensor:
+        return predictor.objects(counts[None])
+
+    def unaided() -> Solutions:
+        here = problem()
+        start, _ = first_guess(here.cropped(here.shape[0] // 2), config.iterative, index)
+        return refine(here, resized(start, here.shape[0]), config.refined)
+
+    found, seconds = {}, {}
+    for name, run in (
+        ("network", network),
+        ("refined", lambda: refine(problem(), network(), config.refined)),
+        ("unaided", unaided),
+        ("iterative", lambda: iterate(problem(), config.iterative, child_seed(seed, index))),
+    ):
+        begin = time.perf_counter()
+        found[name] = run()
+        if predictor.device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds[name] = time.perf_counter() - begin
+    judge = problem()
+    rows = {}
+    for name, answer in found.items():
+        obj = scaled(judge, answer) if isinstance(answer, Tensor) else answer.objects[:1]
+        errors = object_errors(obj[0].cpu(), truth)
+        rows[name] = (
+            errors.phase_error_rad, errors.shape_error, float(judge.modulus().chi2(obj)[0]), float(judge.free_llk(obj)[0]),
+            seconds[name],
+        )  # fmt: skip
+    return rows
+
+
+def network_errors(
+    predictor: Predictor, config: PhaseEvaluateConfig, seed: int, index: int, photons: float | None
+) -> tuple[float, float]:
+    """Shape and phase error of the network alone; odd crystals are the ones before them without strain."""
+    counts, truth = unseen_pattern(config.data, seed, index // 2, photons, index % 2 == 0)
+    with torch.no_grad():
+        small = block_dct(counts[None], predictor.input_side)
+        obj = predictor.model(magnitudes(small).to(predictor.device)).cpu()[0]
+    side = obj.shape[0]
+    first = truth.shape[0] // 2 - side // 2
+    errors = object_errors(obj, truth[first : first + side, first : first + side, first : first + side].contiguous())
+    return errors.shape_error, errors.phase_error_rad
+
+
+_WORKER: dict[str, Any] = {}
+
+
+def _start_worker(weights: str, device: str, config: PhaseEvaluateConfig, seed: int) -> None:
+    torch.set_num_threads(1)
+    _WORKER.update(predictor=Predictor(weights, device), config=config, seed=seed)
+
+
+def _work(task: tuple[str, int, float | None]) -> Any:
+    kind, index, photons = task
+    if kind == "all":
+        return phase_all_ways(_WORKER["predictor"], _WORKER["config"], _WORKER["seed"], index)
+    return network_errors(_WORKER["predictor"], _WORKER["config"], _WORKER["seed"], index, photons)
+
+
+def evaluate(predictor: Predictor, config: PhaseEvaluateConfig, seed: int = 0) -> Evaluation:
+    """All figures, on crystals of the stream "test" of ``seed``, which no training sees."""
+    tasks: list[tuple[str, int, float | None]] = [("all", i, None) for i in range(config.crystals)]
+    tasks += [("network", i, config.photons) for i in range(config.network_crystals)]
+    tasks += [("network", 2 * i, dose) for dose in config.doses for i in range(config.dose_crystals)]
+    found = _in_processes(tasks, predictor, config, seed)
+    rows = found[: config.crystals]
+    figures = {name: np.array([row[name] for row in rows]) for name in METHODS}
+    distribution = np.array(found[config.crystals : config.crystals + config.network_crystals])
+    rest = np.array(found[config.crystals + config.network_crystals :]).reshape(len(config.doses), -1, 2)
+    by_photons = {dose: tuple(np.median(part, 0).tolist()) for dose, part in zip(config.doses, rest, strict=True)}
+    return Evaluation(
+        figures, distribution, by_photons, _summary(figures, distribution, by_photons, predictor, config, seed)
+    )
+
+
+def _in_processes(tasks: list, predictor: Predictor, config: PhaseEvaluateConfig, seed: int) -> list:
+    arguments = (str(predictor.path), str(predictor.device), config, seed)
+    bar = {"total": len(tasks), "unit": "crystal", "disable": not sys.stderr.isatty()}
+    if config.workers == 1:
+        threads = torch.get_num_threads()
+        try:
+            _start_worker(*arguments)
+            return [_work(task) for task in tqdm(tasks, **bar)]
+        finally:
+            torch.set_num_threads(threads)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(config.workers, context, _start_worker, arguments) as pool:
+        return list(tqdm(pool.map(_work, tasks, chunksize=4), **bar))
+
+
+def _summary(
+    figures: dict[str, NDArray], distribution: NDArray, by_photons: dict[float, tuple[float, float]], predictor: Predictor,
+    config: PhaseEvaluateConfig, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    free = {name: rows[:, COLUMNS.index("free_llk")] for name, rows in figures.items()}
+    phased = {name: rows[:, 0] < PHASED_RAD for name, rows in figures.items()}
+    found: dict[str, Any] = {
+        "crystals": config.crystals,
+        "seed": seed,
+        "photons": config.photons,
+        **predictor.describe(),
+    }
+    for name in METHODS:
+        rival = free["refined" if name == "iterative" else "iterative"]
+        fits = free[name] <= FREE_TOLERANCE * rival if np.isfinite(rival).all() else np.ones(len(rival), bool)
+        found[f"success_{name}"] = float((phased[name] & fits).mean())
+        found[f"phased_{name}"] = float(phased[name].mean())
+        for i, column in enumerate(COLUMNS):
+            found[f"{name}_{column}"] = float(np.median(figures[name][:, i]))
+    mean = {name: figures[name][:, -1].mean() for name in METHODS}
+    for name in METHODS[:3]:
+        found[f"{name}_speedup"] = float(mean["iterative"] / mean[name])
+    found["network_crystals"] = len(distribution)
+    for name, part in (("", distribution), ("strained_", distribution[::2]), ("unstrained_", distribution[1::2])):
+        found[f"network_{name}shape_error"], found[f"network_{name}phase_error_rad"] = np.median(part, 0).tolist()
+    found["network_phased_share"] = float((distribution[:, 1] < PHASED_RAD).mean())
+    found["network_by_photons"] = [
+        {"photons": dose, "shape_error": shape, "phase_error_rad": phase} for dose, (shape, phase) in by_photons.items()
+    ]
+    found["iterative_recipe"], found["refined_settings"] = config.iterative.recipe, asdict(config.refined)
+    return found
+
+
+def atomistic(config: PhaseEvaluateConfig) -> PhaseEvaluateConfig:
+    """The same on crystals relaxed by LAMMPS, neither rotated nor of drawn size."""
+    crystal = replace(config.data.crystal, min_edge_nm=None, rotated=False)
+    return replace(config, data=replace(config.data, crystal=crystal, atomistic=True))
