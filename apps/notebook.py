@@ -15,6 +15,7 @@ from sorter.stages.subset import subset
 from sorter.stages.table import table
 from sorter.stages.train import TrainConfig, train
 from sorter.stages.watch import WatchConfig, watch
+from sorter.stages.why import why
 from sorter.stages.workers import WorkersConfig, open_pool
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "table",
     "train",
     "watch",
+    "why",
 ]

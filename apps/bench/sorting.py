@@ -116,25 +116,33 @@ def _row(work: WorkFolder, name: str, config: SortingBenchConfig) -> dict[str, A
 
 
 def _figures(work: WorkFolder, settings: Any, folder: Path) -> dict[str, Any]:
-    """Cluster and evaluate once, or read what an earlier call found for the same vectors and parameters."""
+    """Cluster and evaluate once, or read what an earlier call found for the same vectors and parameters.
+
+    What few labels are worth depends on the vectors alone, so it is worked out once for all clusterings of them.
+    """
     import time
 
-    from sorter.cluster.evaluation import evaluate_run
+    from sorter.cluster.evaluation import evaluate_clusters, evaluate_few_labels
     from sorter.cluster.fit import find_clusters
     from sorter.stages.cluster import inputs_digest
     from sorter.stages.evaluate import stored_truth
 
     embedding, hits = vectors_of_hits(work, settings.embedding, folder)
-    key = {"config": config_to_dict(settings), "sha256": inputs_digest(embedding, hits)}
+    digest = inputs_digest(embedding, hits)
+    key = {"config": config_to_dict(settings), "sha256": digest}
+    truth = stored_truth(work.frames())
 
-    def make() -> dict[str, Any]:
+    def cluster_figures() -> dict[str, Any]:
         log.info("bench: %s on %s, seed %d", settings.embedding, work.path.name, settings.seed)
         started = time.perf_counter()
         clustering = find_clusters(embedding, hits.photons[hits.is_hit], settings)
         seconds = time.perf_counter() - started
-        return evaluate_run(stored_truth(work.frames()), hits, clustering, embedding) | {"cluster_seconds": seconds}
+        return evaluate_clusters(truth, hits, clustering) | {"cluster_seconds": seconds}
 
-    return kept(folder / f"{work.path.stem}__{settings.embedding}__{short_hash(key)}.json", make)
+    stem = folder / f"{work.path.stem}__{settings.embedding}__"
+    found = kept(Path(f"{stem}{short_hash(key)}.json"), cluster_figures)
+    few = kept(Path(f"{stem}few__{digest[:16]}.json"), lambda: evaluate_few_labels(truth, hits, embedding))
+    return found | few
 
 
 def _labelled_figures(work: WorkFolder, name: str, folder: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "write the static report of a work folder",
     "explore": "look at a work folder in the browser and label it",
     "label": "give labels to clusters or frames, undo, list",
+    "latents": "what a FactorVAE's latents follow, and the strangest frames",
     "propose": "from a few labels to proposals for all hits, and what to label next",
     "subset": "store a named choice of frames",
     "export": "hand chosen frames to reconstruction",

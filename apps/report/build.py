@@ -8,9 +8,8 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from apps.report.clusters import EVERYONE, MAX_CARDS, Context, cards, example_ids, nearest_clusters
+from apps.report.clusters import EVERYONE, MAX_CARDS, Context, cards, example_ids
 from apps.report.examples import example_frames, threshold_section, walk_section
 from apps.report.learning import latents_section, training_section
 from apps.report.montage import describe, make_pictures
@@ -18,21 +17,19 @@ from apps.report.notices import html_notices
 from apps.report.overview import detector, glance, headline, layouts, recorded
 from apps.report.page import page
 from apps.report.provenance import manifests, next_steps, parameters
-from apps.report.radial import radial_grid
 from apps.report.sampling import evenly, read_sample
 from apps.report.snapshot import Snapshot, take_snapshot
 from apps.report.truth import truth_section
 from sorter.core.clustering import NOISE
 from sorter.core.manifest import package_version
 from sorter.io.workfolder import WorkFolder, write_text_whole
-from sorter.stages.cluster import find_embedding
+from sorter.preprocess.radial import radial_grid
+from sorter.stages.why import why_of
 
 log = logging.getLogger(__name__)
 
 #: Frames that a mean is taken over: of all hits, and of each cluster.
 MEAN_OF_ALL, MEAN_OF_GROUP = 600, 100
-#: Frames, drawn at random from a longer run, whose vectors say which clusters are near to each other.
-NEAR_FRAMES = 50_000
 
 
 def report(work: str | Path | WorkFolder, force: bool = False) -> Path:
@@ -81,7 +78,8 @@ def render(shot: Snapshot) -> str:
     sample = read_sample(shot.store, {EVERYONE: some, **averaged}, wanted)
     pictures = make_pictures(sample, shot.store.bad_pixels, describe(shot, wanted))
     rings = radial_grid(shot.store.geometry, shot.store.bad_pixels)
-    context = Context(shot, sample, pictures, rings, shot.photons_of(shot.hit_ids), _near(shot))
+    reasons = {} if shot.clustering is None else {r.cluster: r for r in why_of(shot.work, shot.clustering, MAX_CARDS)}
+    context = Context(shot, sample, pictures, rings, shot.photons_of(shot.hit_ids), reasons)
     sections = [
         glance(shot, pictures, shown),
         detector(shot, sample.means[EVERYONE], sample.n_frames[EVERYONE]),
@@ -100,20 +98,6 @@ def render(shot: Snapshot) -> str:
     return page(
         _title(shot), _subtitle(shot), headline(shot) + html_notices(shot), sections, shot.store.shape_px, _foot(shot)
     )
-
-
-def _near(shot: Snapshot) -> dict[int, list[int]]:
-    """The clusters nearest to each in the embedding that was clustered; nothing where it is not kept."""
-    named = None if shot.clustering is None else shot.clustering.meta.get("embedding")
-    if not named or not set(named.split("+")) <= set(shot.work.result_names("embeddings")):
-        return {}
-    assert shot.clustering is not None
-    embedding = find_embedding(shot.work, named, NEAR_FRAMES)
-    labels = shot.cluster_of(embedding.frame_id)
-    known: NDArray[np.bool_] = np.isfinite(labels)
-    if set(np.unique(labels[known & (labels >= 0)])) != set(range(shot.n_clusters)):
-        return {}
-    return nearest_clusters(embedding.vectors[known], labels[known].astype(np.int32), shot.n_clusters)
 
 
 def _title(shot: Snapshot) -> str:

@@ -8,9 +8,9 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from apps.report.mini import Chart, Scale
-from apps.report.radial import RadialGrid
 from apps.report.svg import INK, SOFT, figure, log_axis, power_of_ten, to_svg
 from sorter.core.hits import Hits
+from sorter.preprocess.radial import RadialGrid
 
 HIT_COLOR, BLANK_COLOR = "#e69f00", "#808b98"
 

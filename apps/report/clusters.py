@@ -12,10 +12,12 @@ from apps.report.charts import angular_chart, brightness_chart, profile_chart, s
 from apps.report.html import count, percent, plate, quantity, section, table, text
 from apps.report.montage import Pictures, grid
 from apps.report.overview import anchor
-from apps.report.radial import RadialGrid
 from apps.report.sampling import Sample, spread_by
 from apps.report.snapshot import Snapshot
+from apps.report.why import why
 from sorter.core.clustering import NOISE
+from sorter.curate.why import ClusterReasons
+from sorter.preprocess.radial import RadialGrid
 
 #: Clusters with a card of their own (the largest ones); the others stand in the table.
 MAX_CARDS = 40
@@ -26,15 +28,14 @@ EXAMPLES, NOISE_EXAMPLES = 12, 26
 
 @dataclass(frozen=True)
 class Context:
-    """What all cards share; the group EVERYONE of the sample is all hits. photons: of all hits. near: cluster -> the clusters
-    nearest to it."""
+    """What all cards share; the group EVERYONE of the sample is all hits. photons: of all hits. reasons: of each cluster."""
 
     shot: Snapshot
     sample: Sample
     pictures: Pictures
     rings: RadialGrid
     photons: NDArray[np.float64]
-    near: dict[int, list[int]]
+    reasons: dict[int, ClusterReasons]
 
 
 def example_ids(shot: Snapshot, group: int) -> NDArray[np.uint64]:
@@ -74,7 +75,8 @@ def card(context: Context, group: int) -> str:
     frames += [context.pictures.frame(int(i)) for i in ids[1:]]
     return (
         f'<article class="card" id="{anchor(group)}" style="--c:{category_color(group)}"><h3>cluster {group}</h3>'
-        f"<p>{' · '.join(_sentences(context, group))}</p>{grid(frames)}{_charts(context, group)}</article>"
+        f"<p>{' · '.join(_sentences(context, group))}</p>{grid(frames)}"
+        f"{why(context.reasons.get(group), shot.photon_unit)}{_charts(context, group)}</article>"
     )
 
 
@@ -134,8 +136,6 @@ def _sentences(context: Context, group: int) -> list[str]:
     extra = int(((shot.clustering.assigned == group) & (shot.clustering.labels == NOISE)).sum())
     if extra:
         out.append(f"{count(extra)} noise frames have it as their nearest cluster")
-    if context.near.get(group):
-        out.append("nearest clusters " + ", ".join(f'<a href="#{anchor(g)}">{g}</a>' for g in context.near[group]))
     return [*out, *_words(shot, members)]
 
 
@@ -204,18 +204,3 @@ def cluster_table(context: Context) -> str:
         rows.append([dot + link, count(len(members)), share, strength, bright, extra, "; ".join(_words(shot, members))])
     head = ["cluster", "frames", "of hits", "strength", f"{shot.photon_unit} (median)", "noise nearby", "words"]
     return f"<details><summary>Table of {count(shot.n_clusters)} clusters</summary>{table(head, rows, 'figures')}</details>"
-
-
-def nearest_clusters(
-    vectors: NDArray, labels: NDArray[np.int32], n_clusters: int, how_many: int = 3
-) -> dict[int, list[int]]:
-    """For each cluster, those whose mean vector lies nearest to its own; vectors (N, d), labels (N,)."""
-    if n_clusters < 2:
-        return {}
-    middle = np.stack([vectors[labels == c].mean(axis=0) for c in range(n_clusters)])
-    out = {}
-    for c in range(n_clusters):
-        distance = np.linalg.norm(middle - middle[c], axis=1)
-        distance[c] = np.inf
-        out[c] = [int(g) for g in np.argsort(distance, kind="stable")[: min(how_many, n_clusters - 1)]]
-    return out

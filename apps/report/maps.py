@@ -14,9 +14,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from numpy.typing import NDArray
 
 from apps.explorer.colors import COUNTS, MASK_COLOR, NOISE_COLOR, OTHER_COLOR, SCALE, category_color
-from apps.report.radial import q_of_radius
 from apps.report.svg import DARK, figure, power_of_ten, to_svg
 from sorter.core.geometry import Geometry
+from sorter.preprocess.radial import q_of_radius
 
 CENTER_COLOR = "#4de3ff"
 _LIGHT = "#e3e9f0"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.report.angular import AngularContrast, make_rings
 from sorter.core.frames import FrameStore
 from sorter.core.identity import rows_of
+from sorter.preprocess.angular import AngularContrast, make_rings
 
 Ids = NDArray[np.uint64]
 

@@ -42,6 +42,11 @@ def evaluate_run(
     macro_f1_one_label_per_cluster: each cluster is named by its most common class; noise and missed hits have no name.
     knn_ and probe_balanced_accuracy: `few_label_accuracy` on the embedding of the true hits that were found.
     """
+    return evaluate_clusters(truth, hits, clustering) | evaluate_few_labels(truth, hits, embedding, seed)
+
+
+def evaluate_clusters(truth: Truth, hits: Hits, clustering: Clustering | None) -> dict[str, Any]:
+    """The figures of `evaluate_run` that need no embedding."""
     found = _look_up(hits.frame_id, hits.is_hit, truth.frame_id, False)
     out: dict[str, Any] = {
         "n_frames": len(truth.frame_id),
@@ -50,8 +55,7 @@ def evaluate_run(
         "n_found_hits": int(found.sum()),
     }
     out |= _hit_figures(truth, found)
-    out |= _cluster_figures(truth, found, clustering)
-    return out | _few_label_figures(truth, found, embedding, seed)
+    return out | _cluster_figures(truth, found, clustering)
 
 
 def _look_up(ids: NDArray, values: NDArray, wanted: NDArray, missing: Any) -> NDArray:
@@ -112,7 +116,9 @@ def _named_f1(truth: Truth, groups: NDArray | None) -> float | None:
     return agree.macro_f1(truth.classes[truth.is_hit], named)
 
 
-def _few_label_figures(truth: Truth, found: NDArray, embedding: Embedding | None, seed: int) -> dict[str, Any]:
+def evaluate_few_labels(truth: Truth, hits: Hits, embedding: Embedding | None, seed: int = 0) -> dict[str, Any]:
+    """The figures of `evaluate_run` that tell what the embedding is worth to a person who labels a few frames."""
+    found = _look_up(hits.frame_id, hits.is_hit, truth.frame_id, False)
     kinds = {"knn": nearest_neighbours, "probe": linear_probe}
     bright = truth.photons >= BRIGHT_PHOTONS
     out: dict[str, Any] = {}

@@ -257,6 +257,16 @@ class WorkFolder:
         arrays, attrs = self._read("proposals", name, "shotsort propose")
         return Proposals(name, classes=tuple(attrs["classes"]), **arrays, meta=attrs["meta"])
 
+    def write_score(self, name: str, frame_id: NDArray[np.uint64], score: NDArray, meta: dict[str, Any]) -> None:
+        """Store a number per frame, (N,) float32, under its name."""
+        check_rows(f"score {name}", frame_id, score=score)
+        self._write("scores", name, {"frame_id": frame_id, "score": np.asarray(score, np.float32)}, {"meta": meta})
+
+    def read_score(self, name: str) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        """frame_id (N,) and score (N,). Raises MissingResultError where it is not there."""
+        arrays, _ = self._read("scores", name, "shotsort latents")
+        return arrays["frame_id"], arrays["score"]
+
     def write_reconstruction(
         self, name: str, frame_id: NDArray[np.uint64], columns: dict[str, NDArray], meta: dict[str, Any]
     ) -> None:
@@ -270,8 +280,8 @@ class WorkFolder:
         return arrays.pop("frame_id"), arrays, attrs["meta"]
 
     def result_names(self, kind: str) -> list[str]:
-        """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets", "proposals"
-        or "reconstructions"."""
+        """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets", "proposals",
+        "scores" or "reconstructions"."""
         folder = self.path / "results.zarr" / kind
         if not folder.is_dir():
             return []

@@ -10,17 +10,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from apps.report.angular import AngularContrast, make_rings
-from apps.report.clusters import nearest_clusters
 from apps.report.html import percent, quantity, text
 from apps.report.mini import Chart, Scale
 from apps.report.montage import make_pictures
-from apps.report.radial import q_of_radius, radial_grid
 from apps.report.sampling import MeanFrame, evenly, read_sample, spread_by
 from apps.report.svg import power_of_ten
 from apps.report.truth import confusion
 from sorter.core.frames import ArrayFrameStore
 from sorter.core.geometry import Geometry, azimuth_rad, q_inv_nm, radius_px
+from sorter.preprocess.angular import AngularContrast, make_rings
+from sorter.preprocess.radial import q_of_radius, radial_grid
 
 GEOMETRY = Geometry((40, 48), 1e-4, 0.05, 13.5e-9, (18.3, 25.1))
 
@@ -143,13 +142,6 @@ def test_a_curve_breaks_where_a_value_is_missing():
     chart = Chart(Scale(0.0, 4.0), Scale(1.0, 10.0, log=True), "x", "y")
     path = chart.line(np.arange(5.0), np.array([1, 10, 0, np.nan, 5.0]), "#000000", 1)
     assert path.count("M") == 2 and path.count("L") == 1
-
-
-def test_nearest_clusters():
-    vectors = np.array([[0.0], [0.2], [1.0], [5.0], [5.2]])
-    labels = np.array([0, 0, 1, 2, 2], np.int32)
-    assert nearest_clusters(vectors, labels, 3) == {0: [1, 2], 1: [0, 2], 2: [1, 0]}
-    assert nearest_clusters(vectors, labels * 0, 1) == {}
 
 
 def test_confusion_counts_pairs():

@@ -50,12 +50,35 @@ def make_rings(geometry: Geometry, bad_pixels: NDArray[np.bool_]) -> Rings:
     return Rings(pixel, ring, waves, count, plain.sums(np.abs(waves) ** 2) / n)
 
 
+def angular_power(rings: Rings, frame: NDArray, poisson: bool) -> NDArray[np.float64] | None:
+    """(MAX_ORDER,) mean over the rings of a frame (ny, nx) of |sum (I - <I>) exp(-i m phi)|^2 / (sum I)^2; None where no ring
+    is bright enough. ``poisson``: the power that photon noise has on average (about 1 / sum I) is taken off."""
+    values = np.nan_to_num(frame.ravel()[rings.pixel].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    total = rings.sums(values)
+    used = total >= _LEAST_PER_RING
+    if not used.any():
+        return None
+    wave = rings.sums(values[:, None] * rings.waves)[used]
+    noise = total[used, None] * rings.free[used] if poisson else 0.0
+    return ((np.abs(wave) ** 2 - noise) / total[used, None] ** 2).mean(axis=0)
+
+
+def twofold_angle(rings: Rings, frame: NDArray) -> float:
+    """Angle in [0, pi) of the two-fold axis of a frame (ny, nx), along which it is brightest; NaN for a dark one."""
+    values = np.nan_to_num(frame.ravel()[rings.pixel].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    total = rings.sums(values)
+    used = total >= _LEAST_PER_RING
+    if not used.any():
+        return float("nan")
+    wave = rings.sums(values * rings.waves[:, 1])[used].sum()
+    return float(-np.angle(wave) / 2 % np.pi)
+
+
 @dataclass
 class AngularContrast:
-    """Running mean over frames of the angular power |sum (I - <I>) exp(-i m phi)|^2 / (sum I)^2 of each ring, over rings.
+    """Running mean over frames of their `angular_power`.
 
-    Bad pixels count as at their ring's mean. On photons the power that Poisson noise has on average (about 1 / sum I) is taken
-    off, so a ring without structure gives 0 whatever its brightness.
+    Bad pixels count as at their ring's mean. On photons a ring without structure gives 0 whatever its brightness.
     """
 
     rings: Rings
@@ -65,18 +88,11 @@ class AngularContrast:
 
     def update(self, frames: NDArray) -> None:
         """Add frames (n, ny, nx)."""
-        for frame in frames.reshape(len(frames), -1):
-            self._add(np.nan_to_num(frame[self.rings.pixel].astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0))
-
-    def _add(self, values: NDArray[np.float64]) -> None:
-        total = self.rings.sums(values)
-        used = total >= _LEAST_PER_RING
-        if not used.any():
-            return
-        wave = self.rings.sums(values[:, None] * self.rings.waves)[used]
-        noise = total[used, None] * self.rings.free[used] if self.poisson else 0.0
-        self.power += ((np.abs(wave) ** 2 - noise) / total[used, None] ** 2).mean(axis=0)
-        self.n += 1
+        for frame in frames:
+            power = angular_power(self.rings, frame, self.poisson)
+            if power is not None:
+                self.power += power
+                self.n += 1
 
     def finish(self) -> NDArray[np.float64]:
         """(MAX_ORDER,) contrast of orders 1, 2, ...: the root of the mean power; NaN where no frame was bright enough."""
