@@ -150,9 +150,27 @@ def make_conditioner(surveyed: list[Surveyed], config: IngestConfig, stored: Zar
             f"{surveyed[0].recording.path}: values of type {conditioner.dtype}, the work folder holds {stored.dtype};"
             " give a new work folder"
         )
-    return Conditioner(
+    joined = Conditioner(
         geometry, unit, factor, dtype, calibration, bits | recorded, stored.bad_count, stored.info.n_valid
     )
+    joined.geometry = _folder_geometry(surveyed[0].recording.path, joined.geometry, stored.geometry, config)
+    return joined
+
+
+def _folder_geometry(path: str, new: Geometry, stored: Geometry, config: IngestConfig) -> Geometry:
+    """The geometry of a work folder that another file joins: what it had, unless an option says otherwise. A file that differs
+    is warned about."""
+    options = {name: getattr(config, name) for name in ("pixel_size_m", "distance_m", "wavelength_m")}
+    for name, option in {**options, "beam_center_px": config.center_px}.items():
+        have, other = getattr(stored, name), getattr(new, name)
+        if option is not None or have is None:
+            continue
+        if other is not None and not np.allclose(have, other, rtol=1e-3):
+            message = "%s: %s is %s, in the work folder %s, which is used; give a new folder to keep them apart"
+            log.warning(message, path, name, other, have)
+        names = (name, "beam_center_error_px", "beam_center_source") if name == "beam_center_px" else (name,)
+        new = replace(new, **{key: getattr(stored, key) for key in names})
+    return new
 
 
 def _map(value: str | None) -> NDArray[np.float32] | None:
