@@ -31,7 +31,7 @@ class SortConfig:
     """Settings of the main job; each stage's own settings are in its own config.
 
     embedding: what is clustered, several joined by "+"; "auto": what sorted best on simulated runs (`shotsort bench sorting`).
-    models: what is trained and embedded besides (the FactorVAE says in the report why frames differ). keep: differences that
+    models: what is trained and embedded afterwards (the FactorVAE says in the report why frames differ). keep: differences that
     count, see `TrainConfig`. steps: weight updates of each training (0: the model's own default). seed: of everything random.
     """
 
@@ -46,7 +46,7 @@ class SortConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known = (*KINDS, *UNTRAINED)
+        known = (*UNTRAINED, *KINDS)
         require(
             all(name in known for name in self.names),
             f"--embedding '{self.embedding}': choose from {', '.join(known)}, several joined by '+', or auto",
@@ -55,13 +55,14 @@ class SortConfig:
 
     @property
     def clustered(self) -> list[str]:
-        """The embeddings that are clustered together. Hand-made features forget the orientation, so where it is kept the
+        """The embeddings that are clustered together. The pre-trained encoder forgets orientation and size, so where one of
+        them is kept an encoder is trained on the run; hand-made features forget the orientation, so where that is kept the
         FactorVAE's latents take their place."""
         if self.embedding != "auto":
             return self.embedding.split("+")
         if "orientation" in TrainConfig(keep=self.keep).kept:
             return ["contrastive", "factorvae"]
-        return PREFERRED[0].split("+")
+        return ["contrastive", "features"] if self.keep else PREFERRED[0].split("+")
 
     @property
     def names(self) -> list[str]:
@@ -75,9 +76,10 @@ def sort(
     config: SortConfig | None = None,
     pool: Pool | None = None,
 ) -> Path:
-    """Sort recorded files: ingest, find hits, train, embed, cluster, lay out, report. Returns the path of the report.
+    """Sort recorded files: ingest, find hits, embed, cluster, lay out, report; returns the path of the report.
 
-    Frames are shared out to ``pool`` where hits are found and embedded.
+    The clusters and their report come first; what explains them (``config.models``) is trained then, and the report is
+    written again with it. Frames are shared out to ``pool`` where hits are found and embedded.
 
     Every stage keeps what it finished, so a call that was interrupted goes on from there, and one with further files
     does only what they need.
@@ -86,16 +88,28 @@ def sort(
     ingest(sources, work, config.ingest)
     folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     hits = find_hits(folder, config.hits, pool=pool)
-    if _enough(hits):
-        for name in config.names:
-            if name in UNTRAINED or _train(folder, name, config):
-                embed(folder, EmbedConfig(model=name, device=config.device), pool=pool)
+    enough = _enough(hits)
+    if enough:
+        _embed(folder, config.clustered, config, pool)
     made = [name for name in config.clustered if name in folder.result_names("embeddings")]
     chosen = replace(
         config.cluster, embedding="+".join(made) or "auto", seed=child_seed(config.seed, "cluster") % 2**31
     )
     cluster(folder, chosen)
-    return report(folder)
+    path = report(folder)
+    explaining = [name for name in config.names if name not in config.clustered]
+    if enough and explaining:
+        log.info("clusters and report are there: %s; now %s, which tell why frames differ", path, ", ".join(explaining))
+        _embed(folder, explaining, config, pool)
+        path = report(folder)
+    return path
+
+
+def _embed(folder: WorkFolder, names: list[str], config: SortConfig, pool: Pool | None) -> None:
+    """Embed with each of ``names``, trained first where it needs that."""
+    for name in names:
+        if name in UNTRAINED or _train(folder, name, config):
+            embed(folder, EmbedConfig(model=name, device=config.device), pool=pool)
 
 
 def _enough(hits: Hits) -> bool:

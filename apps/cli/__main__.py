@@ -17,7 +17,7 @@ from sorter.core.manifest import package_version
 #: Subcommands in the order a person meets them, with the line that ``shotsort --help`` shows. Their modules are imported
 #: only when they are called, so the command starts at once.
 COMMANDS = {
-    "sort": "the main job: ingest, find hits, train, embed, cluster, lay out, report",
+    "sort": "the main job: ingest, find hits, embed, cluster, lay out, report",
     "info": "what is in a file: datasets, shapes, geometry, mask, anything odd",
     "ingest": "read recorded frames into a work folder and find the hits",
     "train": "train a FactorVAE or a contrastive encoder on the hits",
@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "compare a sorted run with its truth",
     "recon": "reconstruct from sorted frames: recon STAGE VERB",
     "sim": "simulate a run",
+    "pretrain": "train the encoder that needs no training on the run, on simulated pairs",
     "bench": "the tables of the README",
 }
 

@@ -13,6 +13,7 @@ EXAMPLE = """  shotsort bench farfield
 BENCHES = {
     "sorting": "sorters against each other on labelled runs",
     "labelling": "label quality per click, calibration of proposals, classes that nobody named",
+    "pretraining": "the pre-trained encoder on runs and kinds it has not seen",
     "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
     "scale": "seconds, frames a second and peak memory of each stage as a run grows",
     "watch": "sorting while recording: rate, latency, and twice the rate that can be kept up with",

@@ -20,10 +20,12 @@ _OPTIONS = {
     "min_samples": "neighbours that make a point dense; more gives more noise",
     "selection": "eom (few large clusters) or leaf (many small ones)",
     "largest_share": "clusters of more than this share of the hits are cut into their parts; 1: never",
-    "bright_share": "share of the hits, brightest first, in which clusters are sought; 1: all",
+    "bright_share": "share of the hits, brightest first, in which clusters are sought (default: 0.5 for pretrained, else 1)",
     "max_fit": "most hits that are fitted; of more, that many are drawn and the others assigned by them",
     "seed": "seed of UMAP",
 }
+#: Types of the options whose default is None.
+_TYPES = {"min_cluster_size": int, "bright_share": float}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("work", help="work folder")
     for field in fields(ClusterConfig):
         if field.name in _OPTIONS:
-            kind = int if field.name == "min_cluster_size" else type(field.default)
+            kind = _TYPES.get(field.name, type(field.default))
             text = _OPTIONS[field.name]
             text = text if "(default" in text else f"{text} (default: {field.default})"
             parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=field.default, help=text)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "Embed the hits of a work folder with a trained model, or by hand-made features."
+HELP = (
+    "Embed the hits of a work folder with the pre-trained encoder, a model trained on them, or by hand-made features."
+)
 EXAMPLE = """  shotsort embed run/
+  shotsort embed run/ --model pretrained --weights mine.safetensors
   shotsort embed run/ --model contrastive+factorvae+features
   shotsort embed run/ --workers 8
   shotsort embed run/ --bench --json
@@ -20,8 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("work", help="work folder")
     parser.add_argument(
         "--model",
-        default="contrastive",
-        help="contrastive, factorvae, features or pca; several joined by '+' are stored one by one (default: contrastive)",
+        default="pretrained",
+        help="pretrained, contrastive, factorvae, features or pca; several joined by '+' are stored one by one"
+        " (default: pretrained)",
+    )
+    parser.add_argument(
+        "--weights", default="", metavar="FILE", help="another pre-trained encoder, written by 'shotsort pretrain'"
     )
     parser.add_argument("--batch", type=int, default=512, help="frames at a time (default: 512)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
@@ -42,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     from sorter.stages.embed import EmbedConfig, bench_embedding, embed
     from sorter.stages.workers import open_pool
 
-    config = EmbedConfig(model=args.model, batch=args.batch, device=args.device)
+    config = EmbedConfig(model=args.model, weights=args.weights, batch=args.batch, device=args.device)
     if args.bench:
         figures = bench_embedding(args.work, config)
         if args.json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-HELP = "ingest, find hits, train, embed, cluster, lay out, report; a call that was interrupted goes on where it stopped"
+HELP = "ingest, find hits, embed, cluster, lay out, report; a call that was interrupted goes on where it stopped"
 EXAMPLE = """\
   shotsort sort run42.h5 -w run42/
   shotsort sort r0042_part*.cxi -w run42/ --center 511.5,498 --keep size
@@ -28,8 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--embedding",
+        "--model",
         metavar="NAME",
-        help="what is clustered: contrastive, factorvae, features, pca, several joined by '+'",
+        help="what is clustered: pretrained (needs no training on the run), contrastive, factorvae, features, pca, several joined"
+        " by '+'",
     )
     group.add_argument(
         "--steps", type=int, default=0, help="weight updates of each training (default: the model's own)"

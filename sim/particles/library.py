@@ -19,7 +19,7 @@ BUILDERS: dict[str, Callable[..., Shape]] = {
         curved.spinning_droplet,
         polyhedra.tetrahedron, polyhedra.cube, polyhedra.octahedron, polyhedra.dodecahedron, polyhedra.icosahedron,
         polyhedra.truncated_octahedron, polyhedra.cuboctahedron, polyhedra.rhombic_dodecahedron,
-        polyhedra.marks_decahedron, polyhedra.prism, polyhedra.plate, polyhedra.random_facets,
+        polyhedra.marks_decahedron, polyhedra.prism, polyhedra.plate, polyhedra.random_facets, polyhedra.cubic_facets,
         compound.dimer, compound.aggregate, compound.core_shell, compound.bubble, compound.doped_droplet, compound.virus,
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ prisms and the Marks decahedron have their main axis along z and a two-fold axis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -143,3 +144,32 @@ def random_facets(rng: np.random.Generator, faces: int = 14, spread: float = 0.2
         normals += 0.3 / faces * (between / distance[..., None] ** 3).sum(1)
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     return polyhedron("random_facets", normals, 1 + spread * rng.uniform(-1, 1, faces))
+
+
+def cubic_facets(cube: float = 0.9, octahedron: float = 0.85, dodecahedron: float = 0.9) -> Shape:
+    """Crystal of cubic symmetry: the faces {100}, {111} and {110} at these distances from the middle (Wulff construction).
+
+    Only ratios count; a face that lies beyond the others is not there, so cube, octahedron and rhombic dodecahedron are the
+    corners of this family.
+    """
+    if min(cube, octahedron, dodecahedron) <= 0:
+        raise InputError(f"cubic facets: distances {cube}, {octahedron}, {dodecahedron} must be positive")
+    signs = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1])).reshape(3, -1).T
+    order = np.abs(signs).sum(1)  # 1: {100}, 2: {110}, 3: {111}
+    distances = np.array([np.nan, cube, dodecahedron, octahedron])[order]
+    return polyhedron("cubic_facets", signs[order > 0], (distances * np.sqrt(order))[order > 0], "O")
+
+
+def stretched(shape: Shape, axes: Sequence[float]) -> Shape:
+    """The polyhedron ``shape`` stretched by ``axes`` (3,) along the body axes, scaled to circumscribed radius 1."""
+    return polyhedron(f"stretched_{shape.name}", shape.normals[0].numpy() / np.asarray(axes), shape.offsets[0].numpy())
+
+
+def rounded(shape: Shape, radius: float) -> Shape:
+    """What the polyhedron ``shape`` of circumscribed radius 1 has in common with a sphere of ``radius`` < 1 about the origin,
+    scaled to radius 1: its corners are round."""
+    if not 0 < radius < 1:
+        raise InputError(f"rounded: radius {radius} must be within (0, 1)")
+    return part(
+        f"rounded_{shape.name}", shape.normals[0], shape.offsets[0] / radius, np.diag([1.0, 1, 1, -1]), extent=1.0
+    )

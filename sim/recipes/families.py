@@ -15,6 +15,7 @@ import numpy as np
 
 from sim.detector import DetectorConfig, FluenceConfig, draw_shot
 from sim.particles import Shape, library
+from sim.particles.polyhedra import rounded, stretched
 from sim.recipes.base import BLANK
 from sim.recipes.draws import (
     check_mixture,
@@ -58,6 +59,20 @@ def _random_facets(rng: np.random.Generator) -> Shape:
     return library.make("random_facets", rng, faces=int(rng.integers(8, 24)), spread=float(rng.uniform(0, 0.4)))
 
 
+def _cubic_facets(rng: np.random.Generator) -> Shape:
+    """Between cube, octahedron and rhombic dodecahedron; never a whole cube or octahedron."""
+    cube, octahedron, dodecahedron = rng.uniform(0.65, 1.1, 3)
+    return library.make("cubic_facets", cube=cube, octahedron=octahedron, dodecahedron=dodecahedron)
+
+
+def _stretched_facets(rng: np.random.Generator) -> Shape:
+    return stretched(_random_facets(rng), np.exp(rng.uniform(-0.7, 0.7, 3)))
+
+
+def _rounded_facets(rng: np.random.Generator) -> Shape:
+    return rounded(_stretched_facets(rng) if rng.random() < 0.5 else _cubic_facets(rng), float(rng.uniform(0.7, 0.95)))
+
+
 #: Family -> how a body of it is drawn.
 FAMILIES: dict[str, Callable[[np.random.Generator], Shape]] = {
     "sphere": _fixed("sphere"),
@@ -84,6 +99,9 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Shape]] = {
     "prism": lambda rng: library.make("prism", sides=int(rng.integers(3, 7)), aspect=log_uniform(rng, 0.6, 3.0)),
     "plate": lambda rng: library.make("plate", sides=int(rng.integers(3, 7)), aspect=log_uniform(rng, 0.1, 0.35)),
     "random_facets": _random_facets,
+    "cubic_facets": _cubic_facets,
+    "stretched_facets": _stretched_facets,
+    "rounded_facets": _rounded_facets,
     "dimer": lambda rng: library.make("dimer", ratio=float(rng.uniform(0.5, 1)), gap=float(rng.uniform(-0.3, 0.5))),
     "aggregate": lambda rng: library.make("aggregate", rng, count=int(rng.integers(3, 8))),
     "core_shell": lambda rng: library.make("core_shell", core=float(rng.uniform(0.4, 0.8))),

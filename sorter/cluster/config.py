@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from sorter.core.config import require
 
+#: Embeddings in which clusters are sought among the brightest hits first, by default: they keep bright kinds so far apart that
+#: dim hits, which lie between, would join them.
+BRIGHT_SHARES = {"pretrained": 0.5}
+
 
 @dataclass(frozen=True)
 class ClusterConfig:
@@ -16,7 +20,8 @@ class ClusterConfig:
     hits, at least 15, and takes the result on which the others agree most.
     largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some.
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
-    (1: all); the others stay noise and are assigned by their neighbours. one_population: whether clusters between which the
+    (1: all; None: what `BRIGHT_SHARES` says of the embedding); the others stay noise and are assigned by their neighbours.
+    one_population: whether clusters between which the
     density has no valley are taken back. max_fit: most hits that HDBSCAN and UMAP are fitted to; of more, that many are drawn
     at random, and the others placed and assigned by them.
     """
@@ -30,7 +35,7 @@ class ClusterConfig:
     min_samples: int = 10
     selection: str = "eom"
     largest_share: float = 0.15
-    bright_share: float = 1.0
+    bright_share: float | None = None
     one_population: bool = True
     assign_neighbors: int = 15
     max_fit: int = 50_000
@@ -48,5 +53,10 @@ class ClusterConfig:
         require(size is None or size >= 2, f"min_cluster_size = {size}: must be at least 2")
         require(self.selection in ("eom", "leaf"), f"selection = {self.selection}: choose eom or leaf")
         require(0 < self.largest_share <= 1, f"largest_share = {self.largest_share}: must lie in (0, 1]")
-        require(0 < self.bright_share <= 1, f"bright_share = {self.bright_share}: must lie in (0, 1]")
+        share = self.bright_share
+        require(share is None or 0 < share <= 1, f"bright_share = {share}: must lie in (0, 1]")
         require(bool(self.embedding), "embedding: give a name")
+
+    def bright_share_of(self, embedding: str) -> float:
+        """The share that holds for an embedding."""
+        return BRIGHT_SHARES.get(embedding, 1.0) if self.bright_share is None else self.bright_share

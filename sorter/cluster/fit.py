@@ -73,7 +73,7 @@ def cluster_points(
     name: of the embedding; photons (N,); before: an earlier clustering of frames of the run, from which clusters that are still
     there keep their numbers; what changed is in the meta, ``changes`` and ``gone`` (numbers that none continues).
     """
-    groups = find_groups(points, bright_rows(photons, config.bright_share), config)
+    groups = find_groups(points, bright_rows(photons, config.bright_share_of(name)), config)
     old_numbers = by_size(groups.labels)[1]
     changes = None
     if before is not None:

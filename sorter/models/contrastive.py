@@ -54,10 +54,23 @@ class ContrastiveModel(nn.Module):
         """Length of an embedding vector."""
         return self.config.projection_dim
 
+    @property
+    def features_dim(self) -> int:
+        """Length of the vectors before the projection."""
+        return self.config.conv_dim + self.config.harmonic_dim
+
+    def features(self, picture: Tensor, weight: Tensor) -> Tensor:
+        """Scaled polar pictures and their weights, (B, R, T) each, to the layer before the projection (B, features_dim)."""
+        both = [self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture, weight)]
+        return torch.cat(both, dim=1)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features to unit vectors (B, dim)."""
+        return functional.normalize(self.projection(features), dim=1)
+
     def encode(self, picture: Tensor, weight: Tensor) -> Tensor:
         """Scaled polar pictures and their weights, (B, R, T) each, to unit vectors (B, dim)."""
-        both = [self.conv(torch.stack([picture, weight], dim=1)), self.harmonics(picture, weight)]
-        return functional.normalize(self.projection(torch.cat(both, dim=1)), dim=1)
+        return self.project(self.features(picture, weight))
 
     def forward(self, picture: Tensor, weight: Tensor) -> Tensor:
         """The same as `encode`."""

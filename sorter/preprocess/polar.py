@@ -77,8 +77,10 @@ class PolarGrid:
         return asdict(self)
 
 
-def choose_grid(geometry: Geometry, bad_pixels: NDArray[np.bool_], n_radii: int, n_angles: int) -> PolarGrid:
-    """The grid from the innermost good pixel out to the radius that holds 80 % of the good ones.
+def choose_grid(
+    geometry: Geometry, bad_pixels: NDArray[np.bool_], n_radii: int, n_angles: int, from_beam: bool = False
+) -> PolarGrid:
+    """The grid from the innermost good pixel (or from the beam) out to the radius that holds 80 % of the good ones.
 
     On a square detector with the beam in its middle that is the inscribed circle. Raises InputError where every pixel
     is bad.
@@ -86,7 +88,7 @@ def choose_grid(geometry: Geometry, bad_pixels: NDArray[np.bool_], n_radii: int,
     radius = radius_px(geometry)[~np.asarray(bad_pixels, bool)]
     if not len(radius):
         raise InputError("mask: every pixel is bad; give a mask that leaves some")
-    inner = max(float(radius.min()) - 0.5, 0.0)
+    inner = 0.0 if from_beam else max(float(radius.min()) - 0.5, 0.0)
     return PolarGrid(n_radii, n_angles, inner, float(np.quantile(radius, _COVERED_SHARE)) + 0.5)
 
 

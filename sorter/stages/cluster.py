@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _ROWS = 16_384
 
 #: What "auto" takes: the first of these whose parts are all there.
-PREFERRED = ("contrastive+features", "contrastive", "features", "factorvae", "pca")
+PREFERRED = ("pretrained", "contrastive+features", "contrastive", "features", "factorvae", "pca")
 
 
 def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, force: bool = False) -> Clustering:

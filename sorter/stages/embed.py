@@ -22,6 +22,7 @@ from sorter.embed.encode import Encoder, encode, features_encoder, model_encoder
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.models.polar_model import PolarModel, load_model
+from sorter.models.pretrained import PRETRAINED, SHIPPED, load_pretrained
 from sorter.preprocess.polar import PolarGrid, PolarMap, choose_grid
 from sorter.preprocess.scaling import choose_softening
 from sorter.stages.train import frames_inputs, resolve_device
@@ -33,21 +34,23 @@ __all__ = ["EmbedConfig", "bench_embedding", "embed"]
 log = logging.getLogger(__name__)
 
 _FEATURES, _PCA = "features", "pca"
-#: What can be embedded without training a network.
-UNTRAINED = (_FEATURES, _PCA)
+#: What can be embedded without training a network on the run.
+UNTRAINED = (PRETRAINED, _FEATURES, _PCA)
 
 
 @dataclass(frozen=True)
 class EmbedConfig:
     """Settings of `shotsort embed`.
 
-    model: name of a trained model of the work folder ("contrastive", "factorvae"), "features" for hand-made features, "pca" for
-    the principal components of the frames as they are (the baseline), or several joined by "+", each of which is stored under
-    its own name. batch: frames at a time. n_radii, n_angles: polar
-    grid of the features. device: "auto", "cpu" or "cuda".
+    model: "pretrained" for the encoder that is shipped, "contrastive" or "factorvae" for a model trained in the work folder,
+    "features" for hand-made features, "pca" for the principal components of the frames as they are (the baseline), or several
+    joined by "+", each of which is stored under its own name. weights: file of another pre-trained encoder
+    (`shotsort pretrain`), "" for the shipped one. batch: frames at a time. n_radii, n_angles: polar grid of the features.
+    device: "auto", "cpu" or "cuda".
     """
 
-    model: str = "contrastive"
+    model: str = PRETRAINED
+    weights: str = ""
     batch: int = 512
     n_radii: int = 32
     n_angles: int = 64
@@ -77,8 +80,8 @@ def embed(
 def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool, pool: Pool) -> Embedding:
     store, ids = work.frames(), work.read_hits().hit_ids
     inputs = frames_inputs(store, ids)
-    if name not in UNTRAINED:
-        weights = work.model_path(name) / "weights.safetensors"
+    if name not in (_FEATURES, _PCA):
+        weights = _pretrained_path(config) if name == PRETRAINED else work.model_path(name) / "weights.safetensors"
         inputs["weights_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else None
     values = {**config_to_dict(config), "model": name}
     if not force and _up_to_date(work, name, values, inputs):
@@ -93,6 +96,10 @@ def _embed_one(work: WorkFolder, name: str, config: EmbedConfig, force: bool, po
         record.outputs["embedding"] = name
         record.metrics.update({"embed/frames": len(ids), "embed/frames_per_s": round(len(ids) / seconds, 1)})
     return embedding
+
+
+def _pretrained_path(config: EmbedConfig) -> Path:
+    return Path(config.weights) if config.weights else SHIPPED
 
 
 def _encoded(work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig, pool: Pool) -> Embedding:
@@ -119,8 +126,8 @@ def encoder_of(
 ) -> tuple[PolarMap, Encoder, dict[str, Any]]:
     """What embeds frames of ``store`` as ``name``: polar map, encoder, and how it was made.
 
-    before: how an embedding was made (`Embedding.meta`) whose like is wanted; without it hand-made features look at the
-    frames for their scale. Raises what `embed` raises.
+    before: how an embedding was made (`Embedding.meta`) whose like is wanted; without it hand-made features, and the pre-trained
+    encoder where frames are not in photons, look at the frames for their scale. Raises what `embed` raises.
     """
     if name == _FEATURES:
         grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
@@ -128,10 +135,22 @@ def encoder_of(
         polar = PolarMap.of_store(store, grid)
         softening = before["softening"] if before else _softening(store, polar)
         return polar, features_encoder(grid, softening), {"softening": softening, "grid": grid.to_dict()}
-    model: PolarModel = load_model(work.model_path(name))
-    polar = model.map_for(store)
+    model, polar = _model(work, name, store, config, before)
     device = torch.device(resolve_device(config.device))
-    return polar, model_encoder(model, device), {"kind": model.card.kind, "training": model.card.training}
+    card = model.card
+    meta = {"kind": card.kind, "softening": card.softening, "grid": card.grid, "training": card.training}
+    return polar, model_encoder(model, device), meta
+
+
+def _model(
+    work: WorkFolder, name: str, store: ZarrFrameStore, config: EmbedConfig, before: dict[str, Any] | None = None
+) -> tuple[PolarModel, PolarMap]:
+    """The network ``name`` and the polar map of the frames onto its grid; before: see `encoder_of`."""
+    if name == PRETRAINED:
+        pretrained = load_pretrained(_pretrained_path(config))
+        return pretrained.for_store(store, lambda polar: before["softening"] if before else _softening(store, polar))
+    model = load_model(work.model_path(name))
+    return model, model.map_for(store)
 
 
 def _softening(store: ZarrFrameStore, polar: PolarMap) -> float:
@@ -157,12 +176,13 @@ def bench_embedding(
     config = config or EmbedConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     require(
-        config.model not in UNTRAINED and "+" not in config.model, f"--bench --model {config.model}: name one network"
+        config.model not in (_FEATURES, _PCA) and "+" not in config.model,
+        f"--bench --model {config.model}: name one network",
     )
     store = work.frames()
     device = resolve_device(config.device)
-    model = load_model(work.model_path(config.model)).to(device)
-    polar = model.map_for(store)
+    model, polar = _model(work, config.model, store, config)
+    model = model.to(device)
     counts = polar(store.read(store.frame_ids[: config.batch])).to(device)
     rates: dict[str, list[float]] = {"embed": [], "network": []}
     for _ in range(repeats):

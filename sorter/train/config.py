@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sorter.core.config import require
 
@@ -64,3 +64,39 @@ class TrainConfig:
     def kept(self) -> frozenset[str]:
         """The differences that count."""
         return frozenset(word for word in self.keep.split("+") if word)
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """Settings of a pre-training on patterns that are seen again (`shotsort pretrain`).
+
+    steps: weight updates. minutes: stop after that long (0: when the steps are done). batch: shots per update, ``views`` of each
+    thing. shares: of the sources among them. temperature: of the supervised contrastive loss. classify: weight of the
+    cross-entropy over kinds. channels, hidden: sizes of the network (`ContrastiveModelConfig`).
+    """
+
+    steps: int = 1000
+    minutes: float = 0.0
+    batch: int = 256
+    views: int = 4
+    shares: dict[str, float] = field(
+        default_factory=lambda: {"clusters": 0.4, "families": 0.4, "droplets": 0.1, "spi": 0.1}
+    )
+    learning_rate: float = 2e-3
+    temperature: float = 0.1
+    classify: float = 0.5
+    channels: tuple[int, ...] = (16, 32, 64)
+    hidden: int = 1024
+    n_radii: int = 32
+    n_angles: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1 and self.minutes >= 0, "--steps must be at least 1, --minutes not negative")
+        require(self.views >= 2, f"views = {self.views}: need at least 2 of each thing")
+        require(
+            self.batch >= 8 and self.batch % self.views == 0,
+            f"--batch {self.batch}: a multiple of {self.views}, at least 8",
+        )
+        require(self.temperature > 0 and self.classify >= 0, "temperature must be positive, classify not negative")
+        require(0 < self.learning_rate < 1, f"--learning-rate {self.learning_rate}: must be from 0 to 1")

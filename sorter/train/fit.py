@@ -70,7 +70,6 @@ def fit(
     n = len(store.frame_ids)
     if n < MIN_FRAMES:
         raise InputError(f"{n} frames are too few to train on (need {MIN_FRAMES}); use the hand-made features")
-    _quiet_lightning()
     torch.manual_seed(child_seed(config.seed, "weights"))
     grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
     polar = PolarMap.of_store(store, grid)
@@ -80,13 +79,10 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"training-{fingerprint(config, inputs)}.ckpt"
     curves, clock = Curves(folder / "curves.csv"), Clock(config.minutes)
-    trainer = lightning.Trainer(
-        accelerator=config.device, devices=1, precision="32-true", max_epochs=-(-config.total_steps // _STEPS_PER_EPOCH),
-        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        reload_dataloaders_every_n_epochs=1, default_root_dir=folder,
-        callbacks=[curves, clock, Steps(config.model, config.total_steps), Checkpoint(checkpoint, _CHECKPOINT_EVERY_S)],
-    )  # fmt: skip
-    _run(trainer, module, BatchData(source, config, min(config.batch, n)), checkpoint)
+    callbacks = [curves, clock, Steps(config.model, config.total_steps), Checkpoint(checkpoint, _CHECKPOINT_EVERY_S)]
+    n_epochs = -(-config.total_steps // _STEPS_PER_EPOCH)
+    data = BatchData(source, config, min(config.batch, n))
+    run_training(module, data, callbacks, n_epochs, config.device, folder, checkpoint)
     record = {
         "steps": int(module.step_count),
         "frames": n,
@@ -136,7 +132,17 @@ def _training(model: PolarModel, polar: PolarMap, config: TrainConfig) -> Contra
     return ContrastiveTraining(model.network, config, made, config.total_steps)
 
 
-def _run(trainer: lightning.Trainer, module: lightning.LightningModule, data: BatchData, checkpoint: Path) -> None:
+def run_training(
+    module: lightning.LightningModule, data: lightning.LightningDataModule, callbacks: list[lightning.Callback],
+    n_epochs: int, device: str, folder: Path, checkpoint: Path,
+) -> None:  # fmt: skip
+    """Fit ``module``, from ``checkpoint`` on where that is there. Raises KeyboardInterrupt when stopped."""
+    _quiet_lightning()
+    trainer = lightning.Trainer(
+        accelerator=device, devices=1, precision="32-true", max_epochs=n_epochs, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        reload_dataloaders_every_n_epochs=1, default_root_dir=folder, callbacks=callbacks,
+    )  # fmt: skip
     goes_on = checkpoint if checkpoint.is_file() else None
     if goes_on:
         log.info("train: going on from %s", checkpoint.name)

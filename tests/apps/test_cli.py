@@ -64,7 +64,7 @@ def test_user_error_is_one_line_and_exit_2(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("option", "says"),
     [
-        (["--embedding", "nosuch"], "choose from contrastive, factorvae, features, pca"),
+        (["--embedding", "nosuch"], "choose from pretrained, features, pca, contrastive, factorvae"),
         (["--device", "tpu"], "choose one of auto, cpu, cuda"),
         (["--min-cluster-size", "0"], "at least 2"),
         (["--keep", "colour"], "orientation, size"),

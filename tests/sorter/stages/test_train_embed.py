@@ -15,23 +15,24 @@ from sorter.stages.train import TrainConfig, train
 from tests.workfolders import make_work_folder
 
 QUICK = {"steps": 3, "batch": 16, "n_radii": 16, "n_angles": 32}
+CONTRASTIVE = EmbedConfig(model="contrastive")
 
 
 def test_train_then_embed_then_again_is_up_to_date(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     work = make_work_folder(tmp_path, n=80, results=False)
     caplog.set_level(logging.INFO, logger="sorter")
     model = train(work, TrainConfig(**QUICK))
-    embedding = embed(work)
+    embedding = embed(work, CONTRASTIVE)
     hits = work.read_hits()
     assert np.array_equal(embedding.frame_id, hits.hit_ids) and embedding.vectors.shape[1] == model.network.dim
     assert "up to date" not in caplog.text
     train(work, TrainConfig(**QUICK))
-    again = embed(work)
+    again = embed(work, CONTRASTIVE)
     assert caplog.text.count("up to date") == 2
     np.testing.assert_array_equal(again.vectors, embedding.vectors)
     assert work.manifests("embed")[-1]["metrics"]["embed/frames"] == len(hits.hit_ids)
     assert len(work.manifests("train")) == 1
-    figures = bench_embedding(work, repeats=1)
+    figures = bench_embedding(work, CONTRASTIVE, repeats=1)
     assert figures["share_of_network_rate"] > 0 and len(work.manifests("embed")) == 1
 
 
@@ -52,15 +53,15 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pyt
 def test_new_weights_make_the_embedding_out_of_date(tmp_path: Path) -> None:
     work = make_work_folder(tmp_path, n=80, results=False)
     train(work, TrainConfig(**QUICK))
-    first = embed(work)
+    first = embed(work, CONTRASTIVE)
     train(work, TrainConfig(**QUICK, seed=1))
-    assert not np.array_equal(embed(work).vectors, first.vectors)
+    assert not np.array_equal(embed(work, CONTRASTIVE).vectors, first.vectors)
 
 
 def test_embedding_before_training_says_what_to_run(tmp_path: Path) -> None:
     work = make_work_folder(tmp_path, n=60, results=False)
     with pytest.raises(MissingResultError, match="shotsort train"):
-        embed(work)
+        embed(work, CONTRASTIVE)
 
 
 def test_few_or_no_hits_are_said_and_nothing_breaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
