@@ -81,6 +81,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rival", type=int, nargs="?", const=30, default=0, metavar="N", help="also the simplex, on N frames (30)"
     )
+    parser.add_argument(
+        "--subsets", nargs="+", metavar="FILE", help="further weights (trained on fewer frames) in the same figure"
+    )
     parser.add_argument("--curves", type=int, metavar="N", help="robustness and photon curves, N frames a point")
     parser.add_argument(
         "--solids", type=int, metavar="N", help="which solid? N frames of 'sim clusters' (solids weights)"
@@ -232,19 +235,54 @@ def _evaluate(args: argparse.Namespace) -> int:
     from recon.shape.predict import Predictor
     from recon.shape.refine import RefineConfig
 
+    options = options_of(args.set)
+    if args.solids:
+        return _evaluate_solids(args, options)
+    model, photons = ("msft", args.msft) if args.msft else ("recipe", 1e6)
     config = ShapeEvaluateConfig(
-        args.frames, args.refined, args.rival, "msft" if args.msft else "recipe", args.msft or 1e6,
-        options_of(args.set), RefineConfig(rung=args.rung),
-    )  # fmt: skip
+        args.frames, args.refined, args.rival, model, photons, options, RefineConfig(rung=args.rung)
+    )
     predictor = Predictor(args.weights, args.device)
     found = evaluate(predictor, config, args.seed)
+    further: dict[str, Any] = {}
+    if args.curves:
+        from recon.shape.curves import curves
+
+        further["curves"] = curves(predictor, args.curves, min(args.curves, args.refined), args.seed)
+    if args.subsets:
+        further["subsets"] = [_subset(path, args.device, found.test) for path in args.subsets]
     if args.to:
         from recon.shape.figures import write_evaluation
 
-        write_evaluation(Path(args.to), found, {})
+        write_evaluation(Path(args.to), found, further)
+    if args.json:
+        print_json(found.summary | further)
+    else:
+        for name, value in (found.summary | further).items():
+            print_text(f"{name:48s} {value}")
+    return 0
+
+
+def _subset(weights: str, device: str, test: Any) -> dict[str, Any]:
+    from recon.shape.evaluate import errors_of
+    from recon.shape.predict import Predictor
+
+    return errors_of(Predictor(weights, device), test)
+
+
+def _evaluate_solids(args: argparse.Namespace, options: dict[str, Any]) -> int:
+    from apps.cli.output import print_json, print_text
+    from recon.shape.evaluate_solids import evaluate_solids
+    from recon.shape.predict import Predictor
+
+    found = evaluate_solids(Predictor(args.weights or "solids", args.device), args.solids, args.seed, options)
+    if args.to:
+        from recon.shape.figures import write_solids
+
+        write_solids(Path(args.to), found)
     if args.json:
         print_json(found.summary)
     else:
         for name, value in found.summary.items():
-            print_text(f"{name:48s} {value}")
+            print_text(f"{name:24s} {value}")
     return 0

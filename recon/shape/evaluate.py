@@ -134,6 +134,19 @@ def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1) -
     return Evaluation(summary, test, poses, errors, refined, refined_errors, trace)
 
 
+def errors_of(predictor: Predictor, test: TestFrames) -> dict[str, Any]:
+    """Median, 5 and 95 % of the mean relative error of other weights on whole, clean ``test`` frames, and what they were trained
+    with."""
+    good = np.ones(GEOMETRY.shape_px, bool)
+    poses = predictor.predict([test.frames], good, GEOMETRY, known=_SOLID)
+    mean = pose_errors(*map(torch.from_numpy, (poses.raw, poses.radius_nm)), test.quaternion, test.radius_nm).mean
+    low, middle, high = (float(v) for v in np.percentile(mean, [5, 50, 95]))
+    return {
+        "weights": predictor.path.name, "frames": predictor.meta["config"]["data"]["frames"], "median": middle, "low": low,
+        "high": high, "outlier_share": float((mean > OUTLIER).mean()),
+    }  # fmt: skip
+
+
 def good_pixels(seed: int, options: dict[str, Any]) -> NDArray[np.bool_]:
     """Good pixels (ny, nx) of the recipe's detector with these options."""
     mask = SimulatedFrames("icosahedra", seed, options, 1).recording.cxi_mask

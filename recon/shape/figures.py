@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from recon.shape.errors import PoseErrors
 from recon.shape.evaluate import Evaluation
+from recon.shape.evaluate_solids import BRIGHT_PHOTONS, SolidsEvaluation
+from recon.training.scores import class_scores
 from sorter.core.errors import InputError
 
 _BINS = np.logspace(-4.5, 0, 60)
@@ -31,7 +33,19 @@ def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -
         (folder / "evaluation.json").write_text(text + "\n")
         errors_figure(found.errors, found.refined_errors).savefig(folder / "errors.png")
         if found.rival is not None:
-            rival_figure(found.rival, found.summary, []).savefig(folder / "rival.png")
+            rival_figure(found.rival, found.summary, further.get("subsets", [])).savefig(folder / "rival.png")
+        if "curves" in further:
+            curves_figure(further["curves"]).savefig(folder / "curves.png")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def write_solids(folder: Path, found: SolidsEvaluation) -> None:
+    """solids.json and confusion.png. Raises InputError where ``folder`` cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "solids.json").write_text(json.dumps(found.summary, indent=1) + "\n")
+        confusion_figure(found).savefig(folder / "confusion.png")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 
@@ -79,16 +93,52 @@ def rival_figure(trace: dict[str, Any], summary: dict[str, Any], subsets: list[d
     return figure
 
 
-def confusion_figure(confusion: NDArray[np.int64], names: list[str]) -> Figure:
-    """Confusion matrix, rows truth, shares of the row."""
-    figure = new_figure(7.2, 6.4)
-    axes = figure.subplots()
-    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.argwhere(confusion > 0):
-        color = "white" if shares[i, j] > 0.5 else "black"
-        axes.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
-    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true")
+def curves_figure(curves: dict[str, list[dict[str, float]]]) -> Figure:
+    """Median of the mean relative error along each curve, network and refined."""
+    figure = new_figure(9.6, 4.6)
+    names = list(curves)
+    columns = -(-len(names) // 2)
+    for axes, name in zip(figure.subplots(2, columns, sharey=True).flat, names, strict=False):
+        points = curves[name]
+        for key, color, label in (("", "#1f77b4", "network"), ("refined_", "#2ca02c", "refined")):
+            if f"{key}median_mean_relative_error" in points[0]:
+                values = [p[f"{key}median_mean_relative_error"] for p in points]
+                axes.plot([p[name] for p in points], values, "o-", ms=4, color=color, label=label)
+        axes.set(yscale="log", xlabel=name, xscale="log" if name == "photons" else "linear")
+    figure.axes[0].legend(fontsize=8)
+    figure.axes[0].set_ylabel("mean relative error (median)")
+    for axes in figure.axes[len(names) :]:
+        axes.axis("off")
     return figure
+
+
+def confusion_figure(found: SolidsEvaluation) -> Figure:
+    """Confusion of bright frames (rows truth, shares of the row); beside it accuracy against confidence, all frames."""
+    names, bright = found.names, found.photons >= BRIGHT_PHOTONS
+    figure = new_figure(12.5, 6.2)
+    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    confusion = class_scores(found.truth[bright], found.poses.solid[bright], len(names)).confusion
+    shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+    left.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for i, j in np.argwhere(shares >= 0.005):
+        color = "white" if shares[i, j] > 0.5 else "black"
+        left.text(j, i, f"{shares[i, j]:.2f}", ha="center", va="center", fontsize=7, color=color)
+    left.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=8)
+    left.set_yticks(range(len(names)), names, fontsize=8)
+    left.set(xlabel="predicted", ylabel="true", title=f"{bright.sum()} frames of at least {BRIGHT_PHOTONS:.0e} photons")
+    _reliability(right, found)
+    return figure
+
+
+def _reliability(axes: Axes, found: SolidsEvaluation) -> None:
+    right = found.poses.solid == found.truth
+    which = np.minimum((found.poses.confidence * 10).astype(int), 9)
+    points = [
+        (found.poses.confidence[which == b].mean(), right[which == b].mean(), (which == b).sum())
+        for b in np.unique(which)
+    ]
+    confidence, accuracy, count = np.array(points).T
+    axes.plot([0, 1], [0, 1], color="0.6", lw=1)
+    axes.scatter(confidence, accuracy, 10 + 150 * count / count.max(), color="#1f77b4")
+    title = f"calibration error {found.summary['calibration_error']:.3f}, all frames"
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="confidence", ylabel="accuracy", title=title)

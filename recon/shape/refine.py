@@ -29,6 +29,11 @@ from sorter.core.config import require
 from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 
+#: Grid of the far field that is fitted with: not that of the recipes, so that simulated frames are not fitted with
+#: what made them.
+FIT_GRID = FarFieldSettings(pixel_wavelengths=0.28, slice_wavelengths=0.5)
+#: Radii found with grids this fine differ by about this much, nm; added in squares to the statistical error.
+GRID_ERROR_NM = 0.1
 _TURN_RAD = 4e-3
 _GROWTH = 3e-3
 _POSE = 4
@@ -45,7 +50,7 @@ class RefineConfig:
     starts: int = 2
     steps: int = 8
     rung: str = "auto"
-    settings: FarFieldSettings | None = None
+    settings: FarFieldSettings = FIT_GRID
     model_error: float = 0.02
     fit_center: bool = False
     chi2_limit: float = 1.5
@@ -61,8 +66,8 @@ class RefineConfig:
 
 @dataclass(frozen=True)
 class Refined:
-    """Of N frames: radius_nm, quaternion (N, 4), their standard errors radius_error_nm and orientation_error_deg (root
-    of the sum of
+    """Of N frames: radius_nm, quaternion (N, 4), their standard errors radius_error_nm (with that of the grid) and
+    orientation_error_deg (root of the sum of
     squares over the three axes), scale (photons on the detector), background (per pixel), offset_px (N, 2) of the beam centre,
     chi2 per degree of freedom, chi2_excess in standard deviations, unexplained (bool), patterns: how many were computed
     in all."""
@@ -266,7 +271,7 @@ class Refiner:
         spread = covariance.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
         found = {
             "radius_nm": fits.radius_nm, "quaternion": _fundamental(fits.q, solids),
-            "radius_error_nm": spread[:, 0] * fits.radius_nm,
+            "radius_error_nm": torch.hypot(spread[:, 0] * fits.radius_nm, torch.tensor(GRID_ERROR_NM)),
             "orientation_error_deg": torch.rad2deg(spread[:, 1:_POSE].norm(dim=1)), "scale": fits.level[:, 0],
             "background": fits.level[:, 1], "offset_px": fits.offset, "chi2": chi2, "chi2_excess": excess,
         }  # fmt: skip

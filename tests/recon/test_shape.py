@@ -8,11 +8,14 @@ import pytest
 import torch
 
 from apps.cli.__main__ import main
+from recon.shape import curves as shape_curves
 from recon.shape.bank import GEOMETRY, make_bank, signals
 from recon.shape.calibrate import best_temperature
 from recon.shape.data import Batches, ShapeDataConfig, mirrored_coefficients
 from recon.shape.errors import from_scaled, pose_errors, quaternion_spans, scaled_targets
-from recon.shape.evaluate import recipe_frames
+from recon.shape.evaluate import ShapeEvaluateConfig, errors_of, evaluate, recipe_frames
+from recon.shape.evaluate_solids import calibration_error, evaluate_solids
+from recon.shape.figures import curves_figure, rival_figure, write_solids
 from recon.shape.harmonics import harmonics_of, real_harmonics, rotation
 from recon.shape.likelihood import chi_square, deviance, fit_scale
 from recon.shape.loss import nearest_loss
@@ -22,7 +25,7 @@ from recon.shape.network_stielow import ResNet34Tanh
 from recon.shape.polar import polar_map, turned
 from recon.shape.predict import Predictor, check_geometry
 from recon.shape.refine import RefineConfig, Refiner
-from recon.shape.rival import nelder_mead_step
+from recon.shape.rival import nelder_mead_step, simplex_fit
 from recon.shape.solids import solid
 from recon.shape.train import PRESETS, build_network, preset, train
 from sim.detector import LayoutConfig
@@ -390,6 +393,48 @@ def test_evaluate_prints_the_keys(capsys, tmp_path):
     assert found["seed"] == 1 and found["refined_frames"] == 2 and found["median_mean_relative_error"] < 0.05
     assert (tmp_path / "errors.png").stat().st_size > 5000
     assert main(["recon", "shape", "evaluate", "--seed", str(2**40)]) == 2
+
+
+def test_evaluate_on_frames_of_another_model_and_with_the_rival(test_frames, tmp_path):
+    predictor = Predictor()
+    config = ShapeEvaluateConfig(2, 2, model="msft", refine=RefineConfig(rung="absorption", candidates=2, starts=1))
+    found = evaluate(predictor, config, 4)
+    assert found.summary["refined_median_mean_relative_error"] < 0.01 and found.summary["model"] == "msft"
+    fit = simplex_fit(test_frames.frames[0], ICO, 0, 0, starts=3, steps=2)
+    assert fit.radius_nm.shape == (3,) and (np.diff(fit.patterns) > 0).all()
+    errors = np.array([[0.5, 0.3, 0.1], [0.4, 0.2, 0.05]])
+    trace = {"errors": errors, "patterns": fit.patterns, "seconds": 1.0}
+    rival_figure(trace, found.summary, [errors_of(predictor, test_frames)]).savefig(tmp_path / "rival.png")
+    assert (tmp_path / "rival.png").stat().st_size > 5000
+
+
+def test_curves_tell_the_wrong_wavelength_from_the_right_one(monkeypatch, tmp_path):
+    points = {name: shape_curves.POINTS[name][:2] for name in ("wavelength_error", "missing_panels")}
+    monkeypatch.setattr(shape_curves, "POINTS", points)
+    found = shape_curves.curves(Predictor(), 4, 2, 1)
+    right, wrong = (p["refined_median_mean_relative_error"] for p in found["wavelength_error"])
+    assert right < wrong
+    assert found["missing_panels"][1]["missing_panels"] == 1
+    curves_figure(found).savefig(tmp_path / "curves.png")
+
+
+def test_which_solid(tmp_path):
+    solids = ("icosahedron", "sphere", "plate")
+    train(tmp_path / "s.safetensors", preset("small", solids=solids, width=4, **TINY), 1)
+    found = evaluate_solids(Predictor(tmp_path / "s.safetensors"), 24, 1)
+    assert found.scores.confusion.sum() == 24 and set(found.summary["per_solid"]) == set(solids)
+    assert 0 <= found.summary["calibration_error"] <= 1
+    write_solids(tmp_path / "figures", found)
+    assert (tmp_path / "figures" / "confusion.png").stat().st_size > 5000
+    with pytest.raises(InputError, match="knows icosahedron only"):
+        evaluate_solids(Predictor(), 4, 1)
+
+
+def test_calibration_error_of_honest_and_boastful_confidence():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.3, 1, 20000)
+    assert calibration_error(confidence, rng.random(20000) < confidence) < 0.02
+    assert calibration_error(np.full(1000, 0.95), np.arange(1000) % 2 == 0) == pytest.approx(0.45)
 
 
 @pytest.fixture(scope="module")
