@@ -89,6 +89,14 @@ class Refined:
         return {k: v for k, v in vars(self).items() if k != "patterns"}
 
 
+#: Columns of no frames.
+_NOTHING: dict[str, NDArray] = {
+    **dict.fromkeys(("radius_nm", "radius_error_nm", "orientation_error_deg", "scale", "background", "chi2", "chi2_excess"),
+                    np.empty(0)),
+    "quaternion": np.empty((0, 4)), "offset_px": np.empty((0, 2)), "unexplained": np.empty(0, bool),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Fits:
     """M fits: row (M,) of the frame; radius_nm, q, offset (M, 2); level (M, 2) scale and background; pattern (M, P);
@@ -132,12 +140,12 @@ class Refiner:
                 solid.rigid,
                 f"{solid.name}: its aspect is not known, so that it cannot be refined; see --label, --solid",
             )
-        before, parts = self.patterns, []
+        before, parts = self.patterns, [_NOTHING]
         for first in range(0, len(frames), self.config.chunk):
             rows = slice(first, first + self.config.chunk)
             with single_thread(), torch.no_grad():
                 parts.append(self._refine(frames[rows], solids[rows], radius_nm[rows], q[rows]))
-        columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]} if parts else {}
+        columns = {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
         return Refined(**columns, patterns=self.patterns - before)
 
     def chi2(self, frames: NDArray, solids: Sequence[Solid], radius_nm: Tensor, q: Tensor) -> NDArray[np.float64]:

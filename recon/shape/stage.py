@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recon.shape.predict import Predictor, check_geometry
 from recon.shape.refine import RefineConfig, Refiner
 from recon.shape.sheet import Row
+from recon.shape.solids import solid
 from sorter.core.errors import InputError
 from sorter.core.frames import Unit
 from sorter.core.geometry import Geometry
@@ -48,9 +49,10 @@ def reconstruct(
     """Size, orientation, errors and fit quality of frames in ``blocks`` (n, ny, nx), ``n_frames`` in all.
 
     known: the solid that all show (default: the network tells it for each). refine: settings of a refinement (None: the
-    network's answer,
-    chi2 of its pattern). Columns: solid, confidence, radius_nm, radius_error_nm, quaternion (N, 4) in the fundamental domain,
-    orientation_error_deg, chi2 (NaN for solids whose aspect is not known) and, refined, those of `recon.shape.refine.Refined`.
+    network's answer, chi2 of its pattern). Columns: solid, confidence, radius_nm, radius_error_nm, quaternion (N, 4) in
+    the fundamental domain,
+    orientation_error_deg, chi2 (NaN for solids whose aspect is not known, which are not refined) and, refined, those of
+    `recon.shape.refine.Refined`.
     Raises InputError for what the network or the refinement cannot take.
     """
     _, remarks = check_geometry(geometry)
@@ -59,6 +61,10 @@ def reconstruct(
     if unit != "photon":
         remarks.append(f"frames in {unit}, not photons: chi2 is in units of the noise, errors are scaled by its root")
         _log.warning("%s: %s", where, remarks[-1])
+    if refine is not None and known is not None and not solid(known).rigid:
+        raise InputError(
+            f"{known}: has a free aspect and cannot be refined; 'recon shape predict' gives the network's answer"
+        )
     config = refine or RefineConfig()
     refiner = Refiner(geometry, good, config)
     parts, rows = [], []
@@ -91,12 +97,22 @@ def _block(predictor, refiner: Refiner, block, first, known, refined, unit, wher
     radius = torch.from_numpy(poses.radius_nm)
     if not refined:
         return columns | {"chi2": refiner.chi2(block, solids, radius, torch.from_numpy(poses.quaternion))}
-    starts = radius[:, None].expand(-1, refiner.config.candidates)
-    found = refiner.refine(block, solids, starts, torch.from_numpy(poses.candidates)).columns()
+    rows = np.flatnonzero([s.rigid for s in solids])
+    starts = radius[rows, None].expand(-1, refiner.config.candidates)
+    candidates = torch.from_numpy(poses.candidates[rows])
+    found = refiner.refine(block[rows], [solids[i] for i in rows], starts, candidates).columns()
     if unit != "photon":
         noise = np.sqrt(found["chi2"])
         found |= {k: found[k] * noise for k in ("radius_error_nm", "orientation_error_deg")}
-    return columns | found
+    return columns | {k: _spread(v, rows, columns.get(k), len(block)) for k, v in found.items()}
+
+
+def _spread(values: NDArray, rows: NDArray[np.int64], before: NDArray | None, count: int) -> NDArray:
+    """``values`` of the refined ``rows`` among ``count`` frames; others keep what was known ``before``, else NaN or False."""
+    nothing = False if values.dtype == bool else np.nan
+    out = np.full((count, *values.shape[1:]), nothing, values.dtype) if before is None else before.copy()
+    out[rows] = values
+    return out
 
 
 def _sheet_rows(predictor: Predictor, block, part: dict[str, Any], wanted: int) -> list[Row]:

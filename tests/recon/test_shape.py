@@ -27,6 +27,7 @@ from recon.shape.predict import Predictor, check_geometry
 from recon.shape.refine import RefineConfig, Refiner
 from recon.shape.rival import nelder_mead_step, simplex_fit
 from recon.shape.solids import solid
+from recon.shape.stage import reconstruct
 from recon.shape.train import PRESETS, build_network, preset, train
 from sim.detector import LayoutConfig
 from sim.detector.stielow import FILTERS
@@ -428,6 +429,20 @@ def test_which_solid(tmp_path):
     assert (tmp_path / "figures" / "confusion.png").stat().st_size > 5000
     with pytest.raises(InputError, match="knows icosahedron only"):
         evaluate_solids(Predictor(), 4, 1)
+
+
+def test_solids_with_a_free_aspect_keep_the_networks_answer(test_frames, tmp_path):
+    solids = ("icosahedron", "plate")
+    train(tmp_path / "s.safetensors", preset("small", solids=solids, width=4, **TINY), 1)
+    predictor, quick = Predictor(tmp_path / "s.safetensors"), RefineConfig(candidates=1, starts=1, steps=1)
+    for logits in ([-9.0, 9.0], [9.0, -9.0]):
+        predictor.model.same[-1].bias.data[:2] = torch.tensor(logits)
+        found = reconstruct(predictor, [test_frames.frames[:2]], 2, ALL_GOOD, GEOMETRY, refine=quick)
+        refined = logits[0] > 0
+        assert np.isfinite(found.columns["chi2"]).all() == refined and np.isfinite(found.columns["radius_nm"]).all()
+        assert found.columns["unexplained"].dtype == bool and len(found.sheet) == (2 if refined else 0)
+    with pytest.raises(InputError, match="free aspect"):
+        reconstruct(predictor, [test_frames.frames[:2]], 2, ALL_GOOD, GEOMETRY, known="plate", refine=quick)
 
 
 def test_calibration_error_of_honest_and_boastful_confidence():
