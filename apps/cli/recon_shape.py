@@ -58,7 +58,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", default="shape.safetensors", metavar="FILE", help="weights to write (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="root of all random numbers (default 0)")
     parser.add_argument("--steps", type=int, help="steps of the optimiser")
-    parser.add_argument("--until", type=int, metavar="STEP", help="stop early, at this step of the schedule")
+    parser.add_argument("--stop-at", type=int, metavar="STEP", help="stop early, at this step of the schedule")
     parser.add_argument("--batch", type=int, help="frames per step")
     parser.add_argument("--frames", type=int, help="simulated frames without noise (stielow2020: frames)")
     parser.add_argument("--width", type=int, help="channels of the first layer (small)")
@@ -220,7 +220,7 @@ def _train(args: argparse.Namespace) -> int:
     changes |= {k: found for k, part in (("data", {"frames": args.frames}), ("loop", loop)) if (found := _given(part))}
     config = preset(args.preset, **changes)
     meta = train(
-        args.to, config, args.seed, device=args.device, preset_name=args.preset, bank=args.bank, until=args.until
+        args.to, config, args.seed, device=args.device, preset_name=args.preset, bank=args.bank, stop_at=args.stop_at
     )
     training = meta["training"]
     if args.json:

@@ -48,7 +48,7 @@ def _command(meta: dict[str, Any]) -> str:
     words = ["shotsort recon shape train --preset", meta["preset"], f"--frames {config['data']['frames']}"]
     words += [f"--batch {config['batch']}", f"--steps {config['loop']['steps']}", f"--seed {meta['seed']}"]
     if meta["training"]["steps"] < config["loop"]["steps"]:
-        words.append(f"--until {meta['training']['steps']}")
+        words.append(f"--stop-at {meta['training']['steps']}")
     if meta["network"] == "small" and config["representation"] != "harmonics":
         words.append(f"--representation {config['representation']}")
     return " ".join(words)

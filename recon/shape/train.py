@@ -114,10 +114,10 @@ def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def train(
     to: str | Path, config: ShapeTrainConfig, seed: int = 0, *, device: str = "cpu", preset_name: str = "small",
-    bank: str | Path | None = None, until: int | None = None,
+    bank: str | Path | None = None, stop_at: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train and write ``to`` (.safetensors) with its card; the run's files lie in the folder of the same name with ".run" and
-    let it go on. bank: folder for the noise-free frames, to share them between trainings (default: that of the run). until:
+    let it go on. bank: folder for the noise-free frames, to share them between trainings (default: that of the run). stop_at:
     stop after so many steps of the schedule.
 
     Returns meta of the weights. Raises InputError for impossible settings.
@@ -131,9 +131,9 @@ def train(
     run = to.with_suffix(".run")
     folder = Path(bank) if bank is not None else run / "bank"
     loss, figures = _source(config, root, folder)
-    require(until is None or until >= 1, f"until = {until}: need at least 1")
+    require(stop_at is None or stop_at >= 1, f"stop_at = {stop_at}: need at least 1")
     identity = {"config": {k: v for k, v in plain.items() if k != "loop"}, "seed": seed}
-    history = fit(model, loss, config.loop, run, identity, on_checkpoint=figures, stop_at=until)
+    history = fit(model, loss, config.loop, run, identity, on_checkpoint=figures, stop_at=stop_at)
     calibration = _calibration(model, config, root, folder) if config.representation == "harmonics" else {}
     meta = {
         "preset": preset_name, "network": config.network, "config": plain, "solids": list(config.solids), "seed": seed,

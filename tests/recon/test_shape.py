@@ -200,8 +200,8 @@ TINY = {"data": {"frames": 32}, "loop": {"steps": 3, "checkpoint_steps": 1, "war
 
 
 def test_small_training_resumes_and_tells_its_calibration(tmp_path):
-    early = train(tmp_path / "a.safetensors", preset("small", width=4, **TINY), 1, until=2)
-    assert early["training"]["steps"] == 2 and "--until 2" in (tmp_path / "a.md").read_text()
+    early = train(tmp_path / "a.safetensors", preset("small", width=4, **TINY), 1, stop_at=2)
+    assert early["training"]["steps"] == 2 and "--stop-at 2" in (tmp_path / "a.md").read_text()
     full = train(tmp_path / "a.safetensors", preset("small", width=4, **TINY), 1)
     assert set(full["calibration"]) == {"temperature", "radius_error", "orientation_error"}
     again = train(tmp_path / "a.safetensors", preset("small", width=4, **TINY), 1)
