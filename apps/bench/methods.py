@@ -47,6 +47,8 @@ METHODS = {
         "cartesian-factorvae", (("pca_dims", 0), *_DIRECT), source="Kim & Mnih 2018; Zimmermann"
     ),
     "features": Method("features"),
+    "pretrained": Method("pretrained"),
+    "pretrained + features": Method("pretrained+features"),
     "factorvae": Method("factorvae"),
     "contrastive": Method("contrastive"),
     "contrastive + features": Method("contrastive+features"),
@@ -58,7 +60,7 @@ def default_method() -> str:
     """The method that `shotsort sort` uses: the one on the preferred embedding with nothing overridden."""
     from sorter.stages.cluster import PREFERRED
 
-    return next(name for want in PREFERRED for name, m in METHODS.items() if m == Method(want))
+    return next(name for name, method in METHODS.items() if method == Method(PREFERRED[0]))
 
 
 def _spectral(store: FrameStore) -> Embedding:

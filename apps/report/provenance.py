@@ -17,12 +17,27 @@ def parameters(shot: Snapshot) -> str:
     meta = dict(shot.clustering.meta)
     config = meta.pop("config", None) or {}
     chosen = facts((text(k), _value(v)) for k, v in sorted(config.items()))
+    sweep = meta.pop("sweep", None) or []
     found = facts((text(k), _value(v)) for k, v in sorted(meta.items()) if not isinstance(v, list) or len(v) <= 40)
     body = f'<div class="pair"><div><h3>Chosen</h3>{chosen or "<p>not stored</p>"}</div><div><h3>Found</h3>{found}</div></div>'
     lead = "What HDBSCAN and UMAP were told, and what they said. No parameter was fitted to a truth."
-    return section(
-        "parameters", "How the clusters were made", f"<details open><summary>Parameters</summary>{body}</details>", lead
+    body = f"<details open><summary>Parameters</summary>{body}</details>{_sweep(sweep, meta.get('resample_agreement'))}"
+    return section("parameters", "How the clusters were made", body, lead)
+
+
+def _sweep(sweep: list[dict[str, Any]], resampled: float | None) -> str:
+    """The smallest cluster sizes that were tried, and what each gave."""
+    if len(sweep) < 2:
+        return ""
+    best = max(entry["agreement"] for entry in sweep)
+    rows = [[_value(entry.get(key)) for key in sweep[0]] for entry in sweep]
+    words = (
+        f"The smallest size that counts was chosen where the others agree most (adjusted Rand index, here {best:.2f}); the"
+        " steadier the columns, the less hangs on it."
     )
+    if resampled is not None:
+        words += f" Clustering half of the hits again gives the same groups to {resampled:.2f}."
+    return f"<h3>Smallest cluster size</h3><p>{words}</p>{table([text(k.replace('_', ' ')) for k in sweep[0]], rows, 'figures')}"
 
 
 def _value(value: Any) -> str:

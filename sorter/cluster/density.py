@@ -20,16 +20,20 @@ _BLOCK = 16_384
 @dataclass(frozen=True)
 class DensityResult:
     """labels (N,) int32, clusters numbered by size, -1 noise; strength (N,) float32 in [0, 1], 0 for noise; tree: condensed
-    tree (TREE_DTYPE); persistence (n_clusters,): stability of each cluster in [0, 1]."""
+    tree (TREE_DTYPE); persistence (n_clusters,): stability of each cluster in [0, 1]; validity: relative density-based
+    validity in [-1, 1] (Moulavi et al. 2014, on the spanning tree), None where there is no tree."""
 
     labels: Labels
     strength: NDArray[np.float32]
     tree: NDArray
     persistence: NDArray[np.float64]
+    validity: float | None = None
 
 
 #: A cluster may be cut into its parts as long as that makes at most this share of all points noise.
 _NOISE_OF_A_CUT = 0.1
+#: Points of a half in `resample_agreement`, at most.
+_LARGEST_HALF = 5000
 
 
 def density_clusters(
@@ -65,18 +69,20 @@ def _hdbscan(points: NDArray, min_cluster_size: int, min_samples: int, selection
         max_cluster_size=max_size,
         cluster_selection_method=selection,
         core_dist_n_jobs=1,
+        gen_min_span_tree=True,
     )
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         model.fit(np.asarray(points, np.float64))
+        validity = float(model.relative_validity_)
     strength = np.nan_to_num(model.probabilities_, nan=1.0).clip(0, 1).astype(np.float32)
     labels, order = by_size(model.labels_)
     tree = np.array(model.condensed_tree_.to_numpy(), copy=True)
     tree["lambda_val"] = np.nan_to_num(tree["lambda_val"], posinf=np.finfo(np.float64).max)
     persistence = np.nan_to_num(np.asarray(model.cluster_persistence_, np.float64), nan=1.0)[order]
-    return DensityResult(
-        labels, np.where(labels < 0, 0, strength).astype(np.float32), tree.astype(TREE_DTYPE), persistence
-    )
+    strength = np.where(labels < 0, 0, strength).astype(np.float32)
+    found = validity if np.isfinite(validity) else None
+    return DensityResult(labels, strength, tree.astype(TREE_DTYPE), persistence, found)
 
 
 def stable_clusters(
@@ -86,7 +92,7 @@ def stable_clusters(
 
     HDBSCAN falls off cliffs: a slightly larger size can join a dozen clusters into three. Agreement is the mean adjusted Rand
     index with the results of the other sizes; of equals the size nearest to the middle of ``sizes`` is taken. The sweep has one
-    entry per size: min_cluster_size, n_clusters, noise_share, agreement.
+    entry per size: min_cluster_size, n_clusters, noise_share, agreement, validity (told, not used: it favours few clusters).
     """
     results = [density_clusters(points, size, min_samples, selection, largest_share) for size in sizes]
     table = [[adjusted_rand_index(a.labels, b.labels) or 0.0 for b in results] for a in results]
@@ -99,10 +105,33 @@ def stable_clusters(
             "n_clusters": len(result.persistence),
             "noise_share": round(float((result.labels < 0).mean()), 4) if len(points) else None,
             "agreement": round(score, 4),
+            "validity": None if result.validity is None else round(result.validity, 4),
         }
         for size, result, score in zip(sizes, results, agreement)
     ]
     return results[best], sweep
+
+
+def resample_agreement(
+    points: NDArray,
+    result: DensityResult,
+    min_cluster_size: int,
+    min_samples: int,
+    selection: str,
+    largest_share: float = 1.0,
+) -> float | None:
+    """How much of ``result`` comes back from half of the points: adjusted Rand index of its labels there and those of the half's
+    own clusters (smallest size halved too), mean over 3 halves of at most 5,000 points; None where a half is too small."""
+    n_half = min(len(points) // 2, _LARGEST_HALF)
+    size = max(2, round(min_cluster_size * n_half / max(len(points), 1)))
+    if n_half < max(2 * size, min_samples + 1):
+        return None
+    found = []
+    for seed in range(3):
+        rows = np.random.default_rng(seed).choice(len(points), n_half, replace=False)
+        again = density_clusters(points[rows], size, min_samples, selection, largest_share)
+        found.append(adjusted_rand_index(result.labels[rows], again.labels) or 0.0)
+    return round(float(np.mean(found)), 4)
 
 
 def all_noise(n: int) -> DensityResult:

@@ -19,6 +19,7 @@ from sorter.cluster.density import (
     density_clusters,
     far_distance,
     one_population,
+    resample_agreement,
     stable_clusters,
     typical_strength,
 )
@@ -111,7 +112,9 @@ def _fit(
     alike = (points == points[0]).all()
     use_umap = config.umap_dims and not alike and len(points) > 2 * config.umap_dims + 2
     reduced = umap(points, config.umap_dims, config.umap_neighbors, 0.0, seed) if use_umap else points
-    result, facts["sweep"] = stable_clusters(reduced, sizes, config.min_samples, config.selection, config.largest_share)
+    settings = (config.min_samples, config.selection, config.largest_share)
+    result, facts["sweep"] = stable_clusters(reduced, sizes, *settings)
+    facts["resample_agreement"] = resample_agreement(reduced, result, size, *settings)
     if alike or (config.one_population and one_population(points, result.labels)):
         facts["one_population"] = True
         log.warning("the hits form one population: they are kept as one cluster")

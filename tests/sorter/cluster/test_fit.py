@@ -9,7 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 from sorter.cluster import reduce
 from sorter.cluster.assign import assign_by_neighbours, medoids
 from sorter.cluster.assigner import Assigner
-from sorter.cluster.density import by_size, density_clusters, one_population, stable_clusters
+from sorter.cluster.density import by_size, density_clusters, one_population, resample_agreement, stable_clusters
 from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_points, cluster_sizes, fit, lay_out
 from sorter.cluster.identity import keep_numbers
 from sorter.cluster.reduce import Projection, concatenate, principal_components, scale_block
@@ -281,6 +281,16 @@ def test_the_sweep_takes_what_most_sizes_agree_on():
     assert np.array_equal(alone.labels, density_clusters(points, 20, 5).labels)
     assert cluster_sizes(10_000, None) == [60, 80, 100, 125, 150] and cluster_sizes(10_000, 7) == [7]
     assert cluster_sizes(100, None) == [15]
+
+
+def test_halves_bring_clear_clusters_back_and_noise_not():
+    points, _ = blobs([120, 120, 120])
+    clear = density_clusters(points, 20, 5)
+    assert clear.validity is not None and clear.validity > 0.3
+    assert resample_agreement(points, clear, 20, 5, "eom") > 0.9
+    cloud = np.random.default_rng(0).normal(size=(360, 3))
+    assert resample_agreement(cloud, density_clusters(cloud, 8, 3), 8, 3, "eom") < 0.5
+    assert resample_agreement(points[:12], clear, 20, 5, "eom") is None
 
 
 def test_density_needs_two_clusters_worth_of_points():
