@@ -21,11 +21,11 @@ def parameters(shot: Snapshot) -> str:
     found = facts((text(k), _value(v)) for k, v in sorted(meta.items()) if not isinstance(v, list) or len(v) <= 40)
     body = f'<div class="pair"><div><h3>Chosen</h3>{chosen or "<p>not stored</p>"}</div><div><h3>Found</h3>{found}</div></div>'
     lead = "What HDBSCAN and UMAP were told, and what they said. No parameter was fitted to a truth."
-    body = f"<details open><summary>Parameters</summary>{body}</details>{_sweep(sweep, meta.get('resample_agreement'))}"
+    body = f"<details open><summary>Parameters</summary>{body}</details>{sweep_table(sweep, meta.get('resample_agreement'))}"
     return section("parameters", "How the clusters were made", body, lead)
 
 
-def _sweep(sweep: list[dict[str, Any]], resampled: float | None) -> str:
+def sweep_table(sweep: list[dict[str, Any]], resampled: float | None) -> str:
     """The smallest cluster sizes that were tried, and what each gave."""
     if len(sweep) < 2:
         return ""

@@ -13,6 +13,7 @@ from PIL import Image
 from apps.report.html import percent, quantity, text
 from apps.report.mini import Chart, Scale
 from apps.report.montage import make_pictures
+from apps.report.provenance import sweep_table
 from apps.report.sampling import MeanFrame, evenly, read_sample, spread_by
 from apps.report.svg import power_of_ten
 from apps.report.truth import confusion
@@ -168,3 +169,10 @@ def test_words():
     assert [percent(v) for v in (0, 0.004, 0.5, 0.999, 1)] == [f"{v}\u00a0%" for v in ("0", "0.4", "50", "99.9", "100")]
     assert quantity(12345.6) == "12,346" and quantity(0.01234) == "0.0123" and quantity(3e9) == "3.00e+09"
     assert [power_of_ten(v) for v in (0, 1, 10, 1000, 0.01)] == ["0", "1", "10", "10³", "10⁻²"]
+
+
+def test_the_sweep_of_sizes_is_shown_where_there_was_one():
+    entry = {"min_cluster_size": 30, "n_clusters": 13, "noise_share": 0.1, "agreement": 0.8, "validity": None}
+    shown = sweep_table([entry, {**entry, "min_cluster_size": 40, "agreement": 0.9}], 0.83)
+    assert "here 0.90" in shown and "gives the same groups to 0.83" in shown and shown.count("<tr>") == 3
+    assert "half of the hits" not in sweep_table([entry, entry], None) and sweep_table([entry], 0.5) == ""
