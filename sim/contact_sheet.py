@@ -61,7 +61,9 @@ def contact_sheet(
             break
     mask = made.recording.cxi_mask
     bad = None if mask is None else mask != 0
-    draw_sheet(frames[:n_frames], captions[:n_frames], Path(to), bad, columns, f"{recipe}, seed {seed}")
+    draw_sheet(
+        frames[:n_frames], captions[:n_frames], Path(to), bad, columns, f"{recipe}, seed {seed}; class and photons"
+    )
 
 
 def gallery(recipes: Sequence[str], to: str | Path, seed: int = 0, *, columns: int = 8) -> None:
@@ -78,14 +80,13 @@ def gallery(recipes: Sequence[str], to: str | Path, seed: int = 0, *, columns: i
         for row in _varied_rows(block.truth, columns):
             shown = np.asarray(block.frames[row], float)
             frames.append(np.where(mask != 0, np.nan, shown) if mask is not None else shown)
-            captions.append(
-                f"{name}: {_caption(block.truth, row)}" if len(frames) % columns == 1 else _caption(block.truth, row)
-            )
-    draw_sheet(frames, captions, Path(to), None, columns, "")
+            captions.append(str(block.truth["class"][row]).replace("_", " "))
+    draw_sheet(frames, captions, Path(to), None, columns, "", recipes)
 
 
 def _varied_rows(truth: dict[str, NDArray], count: int) -> list[int]:
-    """``count`` rows of hits, classes in turn, the frames nearest to 10^5 photons first."""
+    """``count`` rows of hits, classes in turn, the frames nearest to 10^5 photons first; evenly spread over the classes where
+    there are more than that, and over the brightness where there is one class."""
     rows = np.flatnonzero(truth["hit"])
     photons = truth["photons"][rows] if "photons" in truth else np.full(len(rows), 1e5)
     rows = rows[np.argsort(np.abs(np.log10(np.maximum(photons, 1)) - 5), kind="stable")]
@@ -95,7 +96,12 @@ def _varied_rows(truth: dict[str, NDArray], count: int) -> list[int]:
         name = str(truth["class"][row])
         turn.append(seen.get(name, 0))
         seen[name] = turn[-1] + 1
-    return rows[np.argsort(turn, kind="stable")][:count].tolist()
+    ordered = rows[np.argsort(turn, kind="stable")]
+    if len(seen) >= count:
+        ordered = np.sort(ordered[: len(seen)]) if "photons" not in truth else ordered[: len(seen)]
+    if len(seen) >= count or len(seen) == 1:
+        ordered = ordered[np.linspace(0, len(ordered) - 1, min(count, len(ordered))).astype(int)]
+    return ordered[:count].tolist()
 
 
 def _caption(truth: dict[str, NDArray], row: int) -> str:
@@ -106,9 +112,15 @@ def _caption(truth: dict[str, NDArray], row: int) -> str:
 
 
 def draw_sheet(
-    frames: list[NDArray], captions: list[str], to: Path, bad: NDArray[np.bool_] | None, columns: int, title: str
+    frames: list[NDArray],
+    captions: list[str],
+    to: Path,
+    bad: NDArray[np.bool_] | None,
+    columns: int,
+    title: str,
+    row_names: Sequence[str] = (),
 ) -> None:
-    """Write frames with captions as a PNG; bad pixels are grey."""
+    """Write frames with captions as a PNG; bad pixels are grey. row_names: written beside the rows."""
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -122,9 +134,12 @@ def draw_sheet(
     for place, (frame, caption) in enumerate(zip(frames, captions, strict=True)):
         axes = figure.add_subplot(rows, columns, place + 1)
         axes.imshow(np.ma.masked_invalid(tone(frame, bad)), cmap=colours, vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(caption, fontsize=6.5, pad=2)
-        axes.set_axis_off()
-    figure.subplots_adjust(0.005, 0.005, 0.995, 1 - 0.4 / (1.62 * rows + 0.3), 0.03, 0.16)
+        axes.set_title(caption, fontsize=8.5, pad=2)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        if row_names and place % columns == 0:
+            axes.set_ylabel(row_names[place // columns], fontsize=11, fontweight="bold")
+    figure.subplots_adjust(0.022 if row_names else 0.005, 0.005, 0.995, 1 - 0.4 / (1.62 * rows + 0.3), 0.03, 0.16)
     try:
         figure.savefig(to)
     except OSError as error:

@@ -94,8 +94,8 @@ def _square(half: float, points: int) -> Tensor:
 def exact_field(
     bodies: Bodies, index: complex, geometry: Geometry, model: str, columns_per_wavelength: int = 16
 ) -> Tensor:
-    """Far field (B, n, n) complex128, m^2, of single convex bodies at every EVERY-th pixel: columns four times finer than
-    those of the rungs, each integrated along the beam in closed form (slices without end), summed over without a transform.
+    """Far field (B, n, n) complex128, m^2, of single convex bodies at every EVERY-th pixel: columns four times finer than the
+    pixels of the rungs, each integrated along the beam in closed form (slices without end), summed over without a transform.
 
     model: "absorption" (on the way in the light is dimmed) or "sliced" (dimmed and retarded).
     """
