@@ -23,7 +23,7 @@ from sim.run import simulate
 KILLS = int(os.environ.get("SHOTSORT_KILLS", "20"))
 STAGES = {
     "ingest": ["ingest", "RUN", "-w", "WORK"],
-    "train": ["train", "WORK", "--model", "contrastive", "--steps", "150"],
+    "train": ["train", "WORK", "--model", "contrastive", "--steps", "40"],
     "embed": ["embed", "WORK", "--model", "contrastive+features"],
     "cluster": ["cluster", "WORK"],
     "report": ["report", "WORK"],
