@@ -82,7 +82,10 @@ def measure_sampling(n: int = 200_000, n_fitted: int = 50_000, d: int = 5) -> di
     labels, seconds = [], []
     for max_fit in (n, n_fitted):
         started = time.process_time()
-        config = ClusterConfig(umap_dims=0, max_fit=max_fit, one_population=False)
+        size = round(max_fit**0.5)
+        config = ClusterConfig(
+            umap_dims=0, max_fit=max_fit, min_cluster_size=size, largest_share=1.0, one_population=False
+        )
         labels.append(find_groups(points.astype(np.float32), np.arange(n), config).labels)
         seconds.append(round(time.process_time() - started, 1))
     both = (labels[0] >= 0) & (labels[1] >= 0)
