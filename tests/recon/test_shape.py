@@ -358,6 +358,13 @@ def test_shipped_weights_are_right_on_unseen_frames(test_frames):
     assert np.median(errors.mean) < 0.02 and (errors.mean < 0.05).all()
 
 
+def test_shipped_weights_tell_icosahedra_from_other_solids(test_frames):
+    predictor = Predictor("solids")
+    poses = predictor.predict([test_frames.frames], ALL_GOOD, GEOMETRY)
+    assert len(predictor.solids) >= 6 and (poses.solid == predictor.number_of("icosahedron")).mean() > 0.6
+    np.testing.assert_allclose(poses.probability.sum(1), 1)
+
+
 def test_geometries(tmp_path):
     from dataclasses import replace
 
