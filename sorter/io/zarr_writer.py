@@ -78,11 +78,19 @@ class FrameWriter:
                 leftover.unlink(missing_ok=True)
         frames: Any = self._group["frames"]
         self._frames, self._shard = frames, int(frames.shards[0])
+        self._arrays = self._table_arrays()
         self._n = self.info.n_valid
         self._sources = list(self.info.sources)
         self._places = {(s.run_id, s.dataset): place for place, s in enumerate(self._sources)}
         self._held: list[NDArray] = []
         self._table: list[FrameBlock] = []
+
+    def _table_arrays(self) -> dict[str, Any]:
+        """What has one row per frame, besides the frames themselves; opened once, which costs more than a write."""
+        found: dict[str, Any] = {name: self._group[name] for name in ("frame_id", "source_file", "source_index")}
+        for kind in ("columns", "truth"):
+            found |= {f"{kind}/{name}": array for name, array in self._group[kind].arrays()}  # type: ignore[union-attr]
+        return found
 
     @property
     def n_frames(self) -> int:
@@ -112,14 +120,14 @@ class FrameWriter:
     def stored_indices(self, place: int) -> NDArray[np.int64]:
         """Indices of the committed frames of a source."""
         n = self.info.n_valid
-        file, index = (np.asarray(self._group[name][:n]) for name in ("source_file", "source_index"))  # type: ignore[index]
+        file, index = (np.asarray(self._arrays[name][:n]) for name in ("source_file", "source_index"))
         return index[file == place]
 
     def column_fits(self, name: str, values: NDArray) -> bool:
         """Whether rows of a column are of the kind of those before."""
-        if f"columns/{name}" not in self._group:
+        known = self._arrays.get(f"columns/{name}")
+        if known is None:
             return True
-        known: Any = self._group[f"columns/{name}"]
         if values.dtype.kind in "US":
             return known.attrs.get(TEXT) is not None
         return known.attrs.get(TEXT) is None and known.shape[1:] == values.shape[1:]
@@ -206,19 +214,18 @@ class FrameWriter:
                 for name in same[0]:
                     self._rows(f"{kind}/{name}", start, np.concatenate([np.asarray(table[name]) for table in same]))
                 start += n
-        for kind in ("columns", "truth"):
-            for _, array in self._group[kind].arrays():  # type: ignore[union-attr]
-                if array.shape[0] < self._n:  # a source without this column: fill value
-                    array.resize((self._n, *array.shape[1:]))
+        for array in self._arrays.values():
+            if array.shape[0] < self._n:  # a source without this column: fill value
+                array.resize((self._n, *array.shape[1:]))
         self._table = []
 
     def _rows(self, name: str, first: int, values: NDArray) -> None:
         """Write rows from ``first`` on; the array grows, and is made where there is none."""
         text = values.dtype.kind in "US"
         values = encode_text(values) if text else values
-        if name not in self._group:
+        if name not in self._arrays:
             self._make(name, values, text)
-        array: Any = self._group[name]
+        array = self._arrays[name]
         if text != (array.attrs.get(TEXT) is not None) or values.ndim != array.ndim:
             raise InputError(
                 f"column {name}: is of another kind than in the files ingested before; give a new work folder"
@@ -229,7 +236,9 @@ class FrameWriter:
                 f"column {name}: rows of {values.shape[1:]}, before {array.shape[1:]}; give a new work folder"
             )
         room = max(array.shape[0], first + len(values), self._frames.shape[0])  # one resize for all that is reserved
-        array.resize((room, *(int(w) for w in width)))
+        shape = (room, *(int(w) for w in width))
+        if array.shape != shape:
+            array.resize(shape)
         rows = slice(first, first + len(values))
         if text:
             padded = np.zeros((len(values), array.shape[1]), np.uint8)
@@ -245,6 +254,7 @@ class FrameWriter:
         )
         if text:
             array.attrs[TEXT] = "utf-8"
+        self._arrays[name] = array
 
 
 def _alike(tables: list[Mapping[str, NDArray]], counts: list[int]) -> list[tuple[list[Mapping[str, NDArray]], int]]:

@@ -61,8 +61,12 @@ class FrameSorter:
         self._background, self._threshold, self._parts = background, threshold, parts
         self._project, self._assign, self._device = project, assign, device
         self._area = {part.name: part.polar.area.to(device) for part in parts}
+        # one blank frame goes all the way: what is compiled or loaded at first use costs no recorded frame its time
         blank = np.zeros((1, *background.tiles.good.shape), np.float32)
-        self._empty = {part.name: self._encode(part, blank)[:0] for part in parts}  # transforms of nothing are refused
+        background.score(background.tiles.sums(blank))
+        vectors = {part.name: self._encode(part, blank) for part in parts}
+        self._assign(self._project(list(vectors.values())))
+        self._empty = {name: values[:0] for name, values in vectors.items()}  # transforms of nothing are refused
 
     @torch.inference_mode()
     def __call__(self, frame_id: NDArray[np.uint64], frames: NDArray) -> Sorted:
