@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recon.phase.iterate import Solutions
     from recon.phase.prepare import Pattern
+    from recon.phase.problem import Problem
     from recon.phase.result import PhaseResult
 
 _log = logging.getLogger(__name__)
@@ -140,7 +142,7 @@ def _deliver(args: argparse.Namespace, result: PhaseResult) -> int:
     from apps.report.phase import write_phase_report
     from recon.phase.result import write_result
 
-    folder = Path(args.to or f"{Path(result.pattern.name).stem}_phase")
+    folder = _folder(args, result.pattern.name)
     write_result(folder, result)
     write_phase_report(folder, result)
     summary = result.summary() | {"to": str(folder)}
@@ -160,6 +162,11 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_scan(parser)
     parser.add_argument("--weights", metavar="FILE", help="weights (default: the shipped ones)")
     parser.add_argument("--refine", action="store_true", help="refine the network's answer on the full pattern")
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="also network alone and 620 iterations of ER/HIO, in compare.png and the figures",
+    )
     parser.add_argument("--start", default="network", help="what is refined: network (default) or random")
     parser.add_argument("--coarse", help="recipe at half resolution (default '50RAAR 20ER'; '': none)")
     parser.add_argument("--loss", help="amplitude (default) or poisson")
@@ -174,7 +181,7 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from recon.phase.iterate import IterateConfig, first_guess
     from recon.phase.predict import Predictor
@@ -187,6 +194,8 @@ def _predict(args: argparse.Namespace) -> int:
         raise InputError(f"--start {args.start}: must be network or random")
     if args.start == "random" and not args.refine:
         raise InputError("--start random: only with --refine")
+    if args.compare and not args.refine:
+        raise InputError("--compare: only with --refine")
     config = RefineConfig(**_given(args, RefineConfig))
     predictor = Predictor(args.weights, args.device)
     pattern = _pattern(args)
@@ -200,10 +209,15 @@ def _predict(args: argparse.Namespace) -> int:
     else:
         start = resized(first_guess(problem.cropped(pattern.side // 2), IterateConfig(), args.seed)[0], pattern.side)
         seconds, made_by = 0.0, {"method": "random start", "seed": args.seed}
+    alone = found if args.start == "network" else None
     if args.refine:
         found = refine(problem, start, config)
         seconds += found.seconds
         made_by |= {"method": f"{made_by['method']}, refined", **asdict(config), "iterations": found.iterations}
+    if args.compare:
+        made_by["compared"] = _compare(
+            args, pattern.name, problem, {"network": alone, "refined": replace(found, seconds=seconds)}
+        )
     result = result_of(
         pattern,
         problem,
@@ -215,6 +229,46 @@ def _predict(args: argparse.Namespace) -> int:
         made_by,
     )
     return _deliver(args, result)
+
+
+def _compare(
+    args: argparse.Namespace, name: str, problem: Problem, found: dict[str, Solutions | None]
+) -> list[dict[str, Any]]:
+    """Write compare.png: each answer and that of iteration, aligned to it; returns a row of figures for each (Chan 2020, figure
+    5)."""
+    import torch
+
+    from recon.phase.alignment import align
+    from recon.phase.figures import orthoslice_figure
+    from recon.phase.iterate import IterateConfig, iterate
+    from recon.phase.quality import object_errors
+
+    rival = iterate(problem, IterateConfig(), args.seed)
+    mean = torch.sgn((rival.objects[0] * rival.objects[0].abs()).sum())
+    reference = rival.objects[0] * mean.conj()
+    answers = {k: v for k, v in found.items() if v is not None} | {"iterated": rival}
+    rows, parts = [], []
+    for method, answer in answers.items():
+        errors = object_errors(answer.objects[0], reference)
+        rows.append({
+            "method": method, "chi2": float(answer.chi2[0]), "free_llk": float(answer.free_llk[0]), "seconds": answer.seconds,
+            "shape_difference": errors.shape_error, "phase_difference_rad": errors.phase_error_rad,
+        })  # fmt: skip
+        obj = align(answer.objects[0], reference).cpu().numpy()
+        parts.append((method, obj, rival.supports[0].cpu().numpy()))
+    folder = _folder(args, name)
+    folder.mkdir(parents=True, exist_ok=True)
+    orthoslice_figure(parts).savefig(folder / "compare.png")
+    for row in rows:
+        _log.info(
+            "%(method)s: chi2 %(chi2).4f, free log-likelihood %(free_llk).3g, %(seconds).2f s; against the iterated one: shape "
+            "%(shape_difference).2f, phase %(phase_difference_rad).2f rad", row,
+        )  # fmt: skip
+    return rows
+
+
+def _folder(args: argparse.Namespace, name: str) -> Path:
+    return Path(args.to or f"{Path(name).stem}_phase")
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:

@@ -303,6 +303,27 @@ def test_command_line_predicts_and_refines(weights, tmp_path, capsys):
     assert "only with --refine" in capsys.readouterr().err
 
 
+def test_command_line_compares(weights, tmp_path, capsys):
+    np.save(tmp_path / "a.npy", pattern(crystal(40), 1e6))
+    common = [
+        "recon",
+        "phase",
+        "predict",
+        str(tmp_path / "a.npy"),
+        "--weights",
+        str(weights),
+        "--to",
+        str(tmp_path / "out"),
+    ]
+    assert main([*common, "--refine", "--compare", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["compared"]
+    assert [row["method"] for row in rows] == ["network", "refined", "iterated"]
+    assert rows[2]["phase_difference_rad"] < 1e-2 and rows[1]["chi2"] < rows[0]["chi2"]
+    assert (tmp_path / "out" / "compare.png").stat().st_size > 5000
+    assert main([*common, "--compare"]) == 2
+    assert "--compare: only with --refine" in capsys.readouterr().err
+
+
 def test_command_line_trains(tmp_path, capsys):
     words = [
         "--widths",
