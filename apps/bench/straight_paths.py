@@ -58,8 +58,8 @@ def rows(config: FarFieldBenchConfig) -> list[dict[str, Any]]:
         return found | {"frame_ms": frame_ms}
 
     scheme = f"{SLICES} padded {PADDED} x {PADDED} FFTs"
-    seconds = tables.time_ms(lambda: padded_field(silver.select(torch.tensor([0])), SILVER, geometry), 1, 1)
-    found = [row(scheme, "absorption", padded(silver, SILVER), padded(weak, WEAK), seconds)]
+    padded_ms = tables.time_ms(lambda: padded_field(silver.select(torch.tensor([0])), SILVER, geometry), 1, 1)
+    found = [row(scheme, "absorption", padded(silver, SILVER), padded(weak, WEAK), padded_ms)]
     for rung in ("absorption", "sliced", "multislice"):
         ours = [far_field(bodies, geometry, rung) for bodies in (silver, weak)]
         found.append(row("rung", rung, *ours, tables.frame_ms(config, _BODY, config.radius_nm, rung)))
