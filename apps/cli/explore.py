@@ -7,6 +7,8 @@ import argparse
 HELP = "Look at a sorted work folder in the browser, and give labels to clusters and selections of frames."
 EXAMPLE = """  shotsort explore run/
   shotsort explore run/ --port 0 --no-browser      # any free port; open the address that is printed yourself
+  shotsort explore run/ --address 0.0.0.0 --origin beamline.example --token WORD   # for others, who need the token
+  shotsort explore run/ --read-only                 # look, and change nothing
   ssh -L 5006:localhost:5006 beamline               # on your laptop, for an explorer that runs at the beamline
 """
 
@@ -22,12 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--origin", action="append", default=[], metavar="HOST[:PORT]",
         help="a further name under which browsers reach this server; may be repeated",
     )  # fmt: skip
+    parser.add_argument("--token", metavar="WORD", help="what a browser must know; 'random' makes one and prints it")
+    parser.add_argument("--read-only", action="store_true", help="look at everything, change nothing")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
 
 
 def main(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from apps.explorer.server import explore
+    import secrets
 
-    explore(args.work, args.port, args.address, args.origin, browser=not args.no_browser)
+    from apps.explorer.server import explore
+    from sorter.core.errors import InputError
+
+    token = secrets.token_urlsafe(9) if args.token == "random" else args.token
+    if token is not None and len(token) < 6:
+        raise InputError("--token: give six characters or more, or 'random'")
+    explore(args.work, args.port, args.address, args.origin, not args.no_browser, token, args.read_only)
     return 0

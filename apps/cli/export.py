@@ -8,6 +8,9 @@ HELP = "Write chosen frames at the recorded resolution, with mask, geometry and 
 EXAMPLE = """  shotsort export run/ --label icosahedron --to picks.cxi
   shotsort export run/ --cluster 3 --to cluster3.npy --binned
   shotsort export run/ --frames ids.txt --to picks.txt
+  shotsort export run/ --label icosahedron --to picks.emc            # photons for Dragonfly
+  shotsort export run/ --label icosahedron --to picks.blacklist.txt  # for Dragonfly with the whole run
+  shotsort export run/ --subset picks --to picks.parquet
 """
 
 
@@ -18,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("work", help="work folder")
     add_choice(parser)
-    parser.add_argument("--to", metavar="FILE", help="file to write: .cxi, .h5, .npy or .txt (default: NAME.cxi)")
+    parser.add_argument(
+        "--to",
+        metavar="FILE",
+        help="file to write; frames: .cxi, .h5, .npy, .zarr, .emc or .emc.h5 (Dragonfly); lists:"
+        " .txt, .index.npy, .blacklist.txt; tables: .csv, .parquet (default: NAME.cxi)",
+    )
     parser.add_argument("--binned", action="store_true", help="the frames as the work folder holds them")
     add_json(parser)
 

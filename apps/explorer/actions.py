@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from apps.explorer import frame_panels, panels
-from apps.explorer.state import MODES, Explorer
-from apps.explorer.thumbnails import SCALES, Scale, Thumbnails
-
-if TYPE_CHECKING:
-    from apps.explorer.bridge import Wire
-    from apps.explorer.frame_figure import FrameFigure
-    from apps.explorer.layout_figure import LayoutFigure
+from apps.explorer import frame_panels
+from apps.explorer.showing import Showing
+from apps.explorer.state import MODES
+from apps.explorer.thumbnails import CLIPS, SCALES
 
 #: What is shown of many frames.
 MOMENTS = ("mean", "variance")
@@ -19,19 +13,10 @@ MOMENTS = ("mean", "variance")
 REACH_PX = 10
 
 
-class Actions:
-    """The actions; `Session`, which inherits them, has the state and knows how to show what changed."""
+class LookActions(Showing):
+    """Looking and selecting."""
 
-    state: Explorer
-    wire: Wire
-    layout: LayoutFigure
-    frame: FrameFigure
-    thumbnails: Thumbnails
-    scale: Scale
     mode: str
-    rings: bool
-    moment: str
-    color_by: str
 
     def do_hello(self, _value: str) -> None:
         """The page is there."""
@@ -121,6 +106,12 @@ class Actions:
             self.refresh_page()
             self.refresh_focus()
 
+    def do_clip(self, value: str) -> None:
+        if value in CLIPS:
+            self.clip = CLIPS[value]
+            self.refresh_page()
+            self.refresh_focus()
+
     def do_rings(self, _value: str) -> None:
         self.rings = not self.rings
         self.frame.show_rings(self.rings)
@@ -135,38 +126,10 @@ class Actions:
         self.redraw(whole=True)
 
     def do_layout(self, value: str) -> None:
-        self._show(value, self.state.run.clustering.name if self.state.run.clustering else None)
+        self.show_view(value, self.state.run.clustering.name if self.state.run.clustering else None)
 
     def do_clustering(self, value: str) -> None:
-        self._show(self.state.run.layout.name, value)
-
-    def _show(self, layout: str, clustering: str | None) -> None:
-        self.state.show(layout, clustering)
-        self.redraw(whole=True)
-        self.refresh_labels()
-        self.refresh_selection()
-
-    def do_label(self, value: str) -> None:
-        event = self.state.give_label(value)
-        word = value.strip()
-        n = len(event.frame_id) if event else 0
-        frames = f"{panels.number(n)} frame{'s' if n != 1 else ''}"
-        self.say(f"{frames} labelled ‘{word}’" if event else f"all of them are labelled ‘{word}’ already")
-        self.refresh_all_labels()
-
-    def do_unlabel(self, value: str) -> None:
-        event = self.state.remove_label(value)
-        if event:
-            self.say(f"‘{value}’ taken from {panels.number(len(event.frame_id))} frames")
-        self.refresh_all_labels()
-
-    def do_undo(self, _value: str) -> None:
-        self.say(f"taken back: {panels.described(self.state.undo())}")
-        self.refresh_all_labels()
-
-    def do_redo(self, _value: str) -> None:
-        self.say(f"brought back: {panels.described(self.state.redo())}")
-        self.refresh_all_labels()
+        self.show_view(self.state.run.layout.name, value)
 
     def do_hover(self, value: dict[str, float]) -> None:
         reach = REACH_PX * self.layout.view.per_px()

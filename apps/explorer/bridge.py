@@ -10,7 +10,7 @@ from bokeh.model import DataModel
 #: The parts of the page that the server fills.
 PANELS = (
     "counts", "views", "undo", "coloring", "legend", "clusters", "labels", "selection", "pager", "thumbs", "viewer", "export",
-    "known", "hover", "banner",
+    "known", "hover", "banner", "classes", "tabs", "tab", "job", "proposed", "cutcount", "profile",
 )  # fmt: skip
 
 
@@ -43,6 +43,11 @@ class Wire:
             if self.panels[name] != html:
                 self.panels[name] = html
                 self._changed.add(name)
+
+    def forget(self, *names: str) -> None:
+        """The page filled these panels in another way: whatever is shown in them next is sent."""
+        self.panels.update(dict.fromkeys(names, ""))
+        self._changed -= set(names)
 
     def say(self, html: str, bad: bool = False) -> None:
         """A short message at the foot of the page."""

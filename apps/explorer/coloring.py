@@ -13,12 +13,12 @@ from apps.explorer.labels import LabelView
 from apps.explorer.run import MOST_CATEGORIES, Run, taken
 
 
-def colorings(run: Run, labels: LabelView) -> dict[str, Callable[[], Coloring]]:
-    """Name -> maker of the colouring, for what this run has; the first is the default."""
+def colorings(run: Run, labels: LabelView, label_color: Callable[[str], str]) -> dict[str, Callable[[], Coloring]]:
+    """Name -> maker of the colouring, for what this run has; the first is the default. label_color: colour of a label."""
     found: dict[str, Callable[[], Coloring]] = {}
     if run.clustering is not None:
         found["cluster"] = partial(_clusters, run)
-    found["label"] = partial(_labels, run, labels)
+    found["label"] = partial(_labels, run, labels, label_color)
     if run.hits is not None:
         found["photons"] = partial(_photons, run)
     if run.clustering is not None:
@@ -36,8 +36,8 @@ def _clusters(run: Run) -> Coloring:
     return by_category("cluster", codes, names, [category_color(k) for k in range(run.n_clusters)])
 
 
-def _labels(run: Run, labels: LabelView) -> Coloring:
-    colors = [category_color(labels.number(name)) for name in labels.names]
+def _labels(run: Run, labels: LabelView, label_color: Callable[[str], str]) -> Coloring:
+    colors = [label_color(name) for name in labels.names]
     return by_category("label", taken(labels.codes(), run.layout_rows, -1), labels.names, colors, "no label")
 
 

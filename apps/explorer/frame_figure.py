@@ -8,7 +8,7 @@ from bokeh.models import ColumnDataSource, HoverTool, LinearColorMapper, PanTool
 from numpy.typing import NDArray
 
 from apps.explorer.colors import COUNTS, MASK_COLOR
-from apps.explorer.thumbnails import Scale, brightness
+from apps.explorer.thumbnails import CLIP, Scale, brightness
 from apps.explorer.view import View, bare_figure
 from sorter.core.geometry import Geometry, q_inv_nm, radius_px
 
@@ -56,7 +56,7 @@ class FrameFigure:
         center = plot.scatter([cx], [cy], marker="cross", size=12, line_color="#9fd8ff")
         self._rings = (circles, words, center)
 
-    def show(self, frame: NDArray | None, bad: NDArray[np.bool_], scale: Scale) -> None:
+    def show(self, frame: NDArray | None, bad: NDArray[np.bool_], scale: Scale, clip: float = CLIP) -> None:
         """Show a frame (ny, nx), or nothing."""
         if frame is None:
             self.frame.data = {"image": [], "counts": [], "q": []}
@@ -64,7 +64,7 @@ class FrameFigure:
         hidden = bad | ~np.isfinite(frame)
         values = np.where(hidden, 0, frame).astype(np.float32)
         one = 1.0 if np.issubdtype(frame.dtype, np.integer) else None
-        image = np.where(hidden, np.float32(np.nan), brightness(values, hidden, scale, one))
+        image = np.where(hidden, np.float32(np.nan), brightness(values, hidden, scale, one, clip))
         counts = np.where(hidden, np.float32(np.nan), values)
         self.frame.data = {"image": [image], "counts": [counts], "q": [self._q]}
 

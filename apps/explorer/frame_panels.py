@@ -5,6 +5,7 @@ Every word that comes from a file or a person is escaped here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
@@ -14,7 +15,7 @@ from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, category_color
 from apps.explorer.parts import number, quantity, segments, select
 from apps.explorer.selection import ORDERS
 from apps.explorer.state import PAGE_SIZES, Explorer
-from apps.explorer.thumbnails import SCALES
+from apps.explorer.thumbnails import CLIPS, SCALES
 from sorter.core.clustering import NOISE
 
 
@@ -37,15 +38,13 @@ def pager(state: Explorer) -> str:
     )
 
 
-def thumbs(state: Explorer, urls: list[str]) -> str:
+def thumbs(state: Explorer, urls: list[str], color_of: Callable[[str], str]) -> str:
     """The page of thumbnails; the bar below each is its cluster's colour, a dot its label's."""
-    run, pictures = state.run, []
+    run, pictures, picked = state.run, [], set(state.picked.tolist())
     for row, url in zip(map(int, state.page_rows()), urls):
         color = cluster_color(int(run.cluster[row]))
-        dots = "".join(
-            f'<i style="background:{category_color(state.labels.number(n))}"></i>' for n in state.labels.of(row)
-        )
-        on = " on" if row == state.focus else ""
+        dots = "".join(f'<i style="background:{color_of(n)}"></i>' for n in state.labels.of(row))
+        on = (" on" if row == state.focus else "") + (" picked" if row in picked else "")
         pictures.append(
             f'<button class="thumb{on}" data-act="frame" data-value="{run.frame_id[row]}" style="--c:{color}"'
             f' title="{escape(summary(state, row))}"><img src="{url}" alt="frame"><span>{dots}</span></button>'
@@ -100,9 +99,11 @@ def _fits(tool: str, state: Explorer) -> bool:
     return tool != "drop" or state.focus in state.selection.rows
 
 
-def viewer(state: Explorer, scale: str, rings: bool, average: Average, moment: str) -> str:
+def viewer(state: Explorer, scale: str, clip: float, rings: bool, average: Average, moment: str) -> str:
     """Heading of the large picture: the mean of the selection, or one frame, and how it is shown."""
     tools = segments("scale", {s: s for s in SCALES}, scale)
+    chosen = next(name for name, value in CLIPS.items() if value == clip)
+    tools += select("clip", "up to", {name: name for name in CLIPS}, chosen)
     tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">q rings</button>'
     if state.focus is None:
         title = moment.capitalize()

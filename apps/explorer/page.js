@@ -20,11 +20,23 @@ window.shotsort = (() => {
     done = Math.max(done, news.done);
     if (done >= sent) one("#page").classList.remove("busy");
     document.body.dataset.done = done;
+    document.body.dataset.answer = news.sent;
   }
 
+  // Fill a panel; what a person is typing or dragging in it stays as it is.
   function draw(name, html) {
     const panel = one(`[data-panel="${name}"]`);
+    if (!panel) return;
+    const held = panel.contains(document.activeElement) && document.activeElement.matches("input:not([type=button])") ? document.activeElement : null;
+    const key = held && (held.id ? `#${held.id}` : `[name="${held.name}"]`), text = held?.value;
     panel.innerHTML = html;
+    const again = held && panel.querySelector(key);
+    if (again) { again.value = text; again.focus(); }
+    if (name === "tabs") {
+      const tab = panel.querySelector(".on")?.dataset.value ?? "frame";
+      one("#large").hidden = tab !== "frame";
+      one("#tab").hidden = tab === "frame";
+    }
     if (name === "hover") panel.classList.toggle("show", html !== "");
     if (name === "thumbs") {
       const first = panel.querySelector(".thumb")?.dataset.value ?? "";
@@ -49,6 +61,8 @@ window.shotsort = (() => {
     answered();
     listen();
     send("hello");
+    if (one("#author").value) send("author", one("#author").value);
+    if (localStorage.getItem("shotsort-tour") !== "done") tour();
     one("#page").classList.remove("busy");
     document.body.dataset.ready = "yes";
   }
@@ -95,6 +109,9 @@ window.shotsort = (() => {
     else if (copy) navigator.clipboard?.writeText(one("#" + copy).textContent).then(() => { target.textContent = "copied"; });
     else if ("reload" in target.dataset) location.reload();
     else {
+      if (act === "frame" && (event.ctrlKey || event.metaKey || event.shiftKey)) return send("pick", {frame: value, range: event.shiftKey});
+      if (act === "frame" && event.altKey) return send("exclude", value);
+      if (act === "cluster" && (event.ctrlKey || event.metaKey)) return send("toggle-cluster", value);
       if (act === "frame") {
         document.querySelectorAll(".thumb.on").forEach((other) => other.classList.remove("on"));
         target.classList.add("on");
@@ -106,6 +123,7 @@ window.shotsort = (() => {
   const KEYS = {
     n: () => send("next-cluster"), j: () => send("step-cluster", "1"), k: () => send("step-cluster", "-1"),
     "[": () => send("turn", "-1"), "]": () => send("turn", "1"), ArrowLeft: () => send("step", "-1"), ArrowRight: () => send("step", "1"),
+    p: () => send("next-label"), t: () => { const box = one('[data-act="target"]'); if (box) { box.selectedIndex = (box.selectedIndex + 1) % box.options.length; send("target", box.value); } },
     r: () => send("order", "random"), m: () => send("mean"), s: () => send("similar"), x: () => send("drop"), f: () => send("fit"), Escape: () => send("clear"),
     b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
     l: (event) => { event.preventDefault(); one("#label").focus(); },
@@ -123,8 +141,54 @@ window.shotsort = (() => {
     } else if (event.key === "Enter" && event.target.matches(".row")) {
       event.target.click();
     } else if (!control && !event.altKey && !one("#help").open) {
-      KEYS[event.key.length === 1 ? key : event.key]?.(event);
+      const tool = KEYS[event.key.length === 1 ? key : event.key];
+      if (tool) tool(event);
+      else if (/^[a-z0-9]$/.test(key) && !event.repeat) send("class-key", key);
     }
+  }
+
+  let liveTimer = null;
+
+  // Sliders tell their value while they move, not more often than the server is worth asking.
+  function live(event) {
+    const act = event.target.dataset.live;
+    if (!act) return;
+    clearTimeout(liveTimer);
+    liveTimer = setTimeout(() => send(act, event.target.value), 60);
+  }
+
+  const STEPS = [
+    ["#map", "The layout", "Each point is a frame; like lies beside like. Draw around points to select them, scroll to zoom, click a point to see its frame."],
+    ["#tables", "Clusters and labels", "What the machine grouped, largest first, and what people said. A click selects; Ctrl+click selects several."],
+    ["#thumbs", "The frames", "Pages of the selection. Shift and Ctrl pick frames, Alt takes one out."],
+    ["#classes", "One key, one label", "Classes have keys: press one to label what is selected. Everything can be taken back with Ctrl+Z, tomorrow too."],
+    ["#tabs", "The workbench", "Look closer, compare, let a few labels propose the rest, merge and split clusters, and hand frames on. ? shows all keys."],
+  ];
+
+  function tour(step = 0) {
+    const box = one("#tour");
+    document.querySelectorAll(".toured").forEach((part) => part.classList.remove("toured"));
+    box.hidden = step >= STEPS.length;
+    if (box.hidden) return localStorage.setItem("shotsort-tour", "done");
+    const [query, title, text] = STEPS[step], place = one(query).getBoundingClientRect();
+    one(query).classList.add("toured");
+    box.querySelector("b").textContent = title;
+    box.querySelector("p").textContent = text;
+    box.querySelector("i").textContent = `${step + 1} / ${STEPS.length}`;
+    box.querySelector(".next").textContent = step + 1 < STEPS.length ? "next" : "begin";
+    box.querySelector(".next").onclick = () => tour(step + 1);
+    box.querySelector(".later").onclick = () => tour(STEPS.length);
+    box.style.left = `${Math.max(12, Math.min(place.left + 24, innerWidth - 360))}px`;
+    box.style.top = `${Math.max(60, Math.min(place.top + 40, innerHeight - 190))}px`;
+  }
+
+  // The server is gone: say so, and load the page again when it is back.
+  function lost() {
+    const banner = one("#banner");
+    if (!banner || banner.dataset.lost) return;
+    banner.dataset.lost = "yes";
+    banner.textContent = "The explorer does not answer. Labels given so far are kept; this page goes on when it is back.";
+    setInterval(() => fetch(location.href, {cache: "no-store"}).then((answer) => { if (answer.ok) location.reload(); }).catch(() => {}), 1500);
   }
 
   function listen() {
@@ -133,6 +197,20 @@ window.shotsort = (() => {
     document.addEventListener("pointerdown", setMode, true);
     document.addEventListener("pointerup", () => { drawing = false; }, true);
     document.addEventListener("change", (event) => { if (event.target.matches("select[data-act]")) { send(event.target.dataset.act, event.target.value); event.target.blur(); } });
+    document.addEventListener("change", (event) => {
+      const {act, name} = event.target.dataset;
+      if (event.target.type === "color" && act) send(act, {name, value: event.target.value});
+    });
+    document.addEventListener("input", live);
+    document.addEventListener("submit", (event) => {
+      const form = event.target.closest("[data-form]");
+      if (!form) return;
+      event.preventDefault();
+      send(form.dataset.form, Object.fromEntries(new FormData(form)));
+      if (form.dataset.form === "define-class") form.reset();
+    });
+    one("#author").value = localStorage.getItem("shotsort-author") ?? "";
+    one("#author").addEventListener("change", (event) => { localStorage.setItem("shotsort-author", event.target.value); send("author", event.target.value); event.target.blur(); });
     one("#label-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const field = one("#label");
@@ -142,6 +220,7 @@ window.shotsort = (() => {
       field.blur();
     });
     one("#help-button").addEventListener("click", () => one("#help").showModal());
+    one("#help .tour").addEventListener("click", () => { one("#help").close(); tour(); });
     one("#theme").addEventListener("click", () => {
       const light = document.documentElement.classList.toggle("light");
       localStorage.setItem("shotsort-theme", light ? "light" : "dark");
@@ -149,5 +228,5 @@ window.shotsort = (() => {
   }
 
   if (localStorage.getItem("shotsort-theme") === "light") document.documentElement.classList.add("light");
-  return {start, wait, hover, leave};
+  return {start, wait, hover, leave, lost};
 })();

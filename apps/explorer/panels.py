@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from html import escape
+from typing import TypeAlias
 
-from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, Coloring, category_color
+from apps.explorer.colors import NOISE_COLOR, OTHER_COLOR, Coloring
 from apps.explorer.frame_panels import cluster_color, cluster_name
+from apps.explorer.labelling import Labelling
 from apps.explorer.parts import number, options, quantity, segments, select, share, tag
 from apps.explorer.run import NOT_CLUSTERED, Library
 from apps.explorer.state import Explorer
@@ -14,6 +17,9 @@ from apps.explorer.tables import ClusterRow, cluster_rows
 from sorter.core.clustering import NOISE
 from sorter.core.errors import ShotsortError
 from sorter.core.labels import LabelEvent
+
+#: Colour of a label.
+Colors: TypeAlias = Callable[[str], str]
 
 
 def counts(state: Explorer) -> str:
@@ -102,7 +108,7 @@ def _row(act: str, key: str, on: bool, color: str, picture: str, name: str, size
     )
 
 
-def clusters(state: Explorer, medoid_urls: list[str]) -> str:
+def clusters(state: Explorer, medoid_urls: list[str], color: Colors) -> str:
     """The table of clusters: colour, medoid, number and labels, size, mean strength; then noise and blanks."""
     chosen, table = state.selection, cluster_rows(state.run, state.labels)
     blanks = int((~state.run.is_hit).sum())
@@ -116,23 +122,23 @@ def clusters(state: Explorer, medoid_urls: list[str]) -> str:
         strength = "" if row.strength is None else f"{row.strength:.2f}"
         on = chosen.kind == "cluster" and chosen.key == k
         picture = medoid_urls[k] if k >= 0 else ""
-        name += _label_chips(state, row)
+        name += _label_chips(row, color)
         html.append(_row("cluster", str(k), on, cluster_color(k), picture, name, row.n_frames, top, strength))
     if blanks:
         html.append(_row("blanks", "", chosen.kind == "blanks", OTHER_COLOR, "", "blanks", blanks, top, ""))
     return "".join(html)
 
 
-def _label_chips(state: Explorer, row: ClusterRow) -> str:
+def _label_chips(row: ClusterRow, color: Colors) -> str:
     """The two most frequent labels of a cluster, where at least one frame in twenty carries them."""
     return "".join(
-        tag(name, category_color(state.labels.number(name)), f"{name}: {number(n)} frames")
+        tag(name, color(name), f"{name}: {number(n)} frames")
         for name, n in list(row.labels.items())[:2]
         if 20 * n >= row.n_frames
     )
 
 
-def labels(state: Explorer) -> str:
+def labels(state: Explorer, labelling: Labelling) -> str:
     """The table of labels, and what has none."""
     if not state.labels.names:
         return '<p class="hint">No labels yet. Select a cluster, or draw a lasso, and type a word.</p>'
@@ -141,15 +147,13 @@ def labels(state: Explorer) -> str:
     top = max(found.values())
     for name, n in found.items():
         on = chosen.kind == "label" and chosen.key == name
-        rows.append(
-            _row("label-row", name, on, category_color(state.labels.number(name)), "", escape(name), n, top, "")
-        )
+        rows.append(_row("label-row", name, on, labelling.color(name), "", escape(name), n, top, ""))
     without = int((state.run.is_hit & (state.labels.n_labels == 0)).sum())
     rows.append(_row("unlabelled", "", chosen.kind == "unlabelled", OTHER_COLOR, "", "hits without", without, top, ""))
     return "".join(rows)
 
 
-def selection(state: Explorer) -> str:
+def selection(state: Explorer, color: Colors) -> str:
     """What is selected, and the labels in it, each with a button that takes it away."""
     chosen = state.selection
     if not len(chosen):
@@ -160,7 +164,7 @@ def selection(state: Explorer) -> str:
     tags = "".join(
         tag(
             name,
-            category_color(state.labels.number(name)),
+            color(name),
             name,
             f" <small>{number(n)}</small>{away.format(escape(name))}",
         )
@@ -214,6 +218,6 @@ def empty_page(library: Library, error: ShotsortError) -> str:
     return f"<h1>{title}</h1>{before}{commands}{after}<p class='note'>{escape(str(error))}</p>"
 
 
-def known_labels(state: Explorer) -> str:
+def known_labels(state: Explorer, labelling: Labelling) -> str:
     """Labels that were ever given, for completion."""
-    return "".join(f'<option value="{escape(name)}">' for name in state.labels.all_names)
+    return "".join(f'<option value="{escape(name)}">' for name in labelling.words)

@@ -14,6 +14,7 @@ from sorter.core.seeds import child_rng
 ORDERS = {
     "random": "random",
     "typical": "medoid first",
+    "strange": "most strange first",
     "uncertain": "least certain first",
     "bright": "brightest first",
     "recorded": "as recorded",
@@ -45,6 +46,7 @@ def in_order(run: Run, selection: Selection, order: str, shuffle: int) -> NDArra
         return child_rng(shuffle, "explorer", selection.reason).permutation(rows)
     keys = {
         "typical": lambda: distance_from_center(run, selection),
+        "strange": lambda: -distance_from_center(run, selection),
         "uncertain": lambda: run.strength[rows],
         "bright": lambda: -run.photons[rows],
         "recorded": lambda: rows,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,51 @@ from bokeh.document import Document
 from bokeh.events import RangesUpdate, SelectionGeometry, Tap
 from bokeh.models import CustomJS
 from jinja2 import Template
-from numpy.typing import NDArray
 
-from apps.explorer import frame_panels, ground, panels
-from apps.explorer.actions import REACH_PX, Actions
-from apps.explorer.average import Average
+from apps.explorer import ground, panels, tabs
+from apps.explorer.actions import REACH_PX, LookActions
+from apps.explorer.actions_label import LabelActions
+from apps.explorer.actions_work import WorkActions
 from apps.explorer.bridge import Bridge, Wire
-from apps.explorer.coloring import colorings
+from apps.explorer.desk import Desk
 from apps.explorer.frame_figure import FrameFigure
+from apps.explorer.labelling import Labelling
 from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
 from apps.explorer.run import Library
+from apps.explorer.shaping import Shaping
 from apps.explorer.state import Explorer
-from apps.explorer.thumbnails import Thumbnails
+from apps.explorer.thumbnails import CLIP, Thumbnails
 from sorter.core.errors import ShotsortError
 from sorter.curate.label_book import LabelBook
+from sorter.online.status import read_status
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 POLL_MS = 1000
+#: Actions that change something in the work folder.
+CHANGES = frozenset(
+    [
+        "label",
+        "class-label",
+        "class-key",
+        "unlabel",
+        "undo",
+        "redo",
+        "define-class",
+        "class-color",
+        "forget-class",
+        "propose",
+        "accept",
+        "revoke",
+        "merge",
+        "take",
+        "cut",
+        "lay-out",
+        "subset",
+        "export",
+        "send",
+    ]
+)
 
 
 def page_template() -> Template:
@@ -42,14 +68,15 @@ def page_template() -> Template:
     )
 
 
-class Session(Actions):
+class Session(LookActions, LabelActions, WorkActions):
     """Builds the page of one browser in ``doc`` and answers it."""
 
-    def __init__(self, doc: Document, library: Library, book: LabelBook) -> None:
-        self.doc = doc
+    def __init__(self, doc: Document, library: Library, book: LabelBook, read_only: bool = False) -> None:
+        self.doc, self.read_only = doc, read_only
         self.state = state = Explorer(library, book)
+        self.labelling, self.shaping, self.desk = Labelling(state), Shaping(state), Desk()
         self.wire = Wire()
-        self.scale, self.color_by, self.rings, self.mode = "log", "cluster", False, "replace"
+        self.scale, self.clip, self.color_by, self.rings, self.mode = "log", CLIP, "cluster", False, "replace"
         self.moment, self.average = "mean", state.average()
         self.thumbnails = Thumbnails(state.run.store)
         self.layout, self.frame = LayoutFigure(), FrameFigure(state.run.store.geometry)
@@ -77,6 +104,7 @@ class Session(Actions):
             "document_ready",
             CustomJS(args={"bridge": bridge, **tools}, code="shotsort.start(bridge, {lasso, box, pan})"),
         )
+        doc.js_on_event("connection_lost", CustomJS(code="shotsort.lost()"))
         for event, name in (("mousemove", "hover"), ("mouseleave", "leave")):
             plot.js_on_event(event, CustomJS(code=f"shotsort.{name}(cb_obj)"))
         for root in (plot, self.frame.plot, bridge):
@@ -95,6 +123,8 @@ class Session(Actions):
         action = getattr(self, "do_" + act.replace("-", "_"), None)
         if action is None:
             log.warning("a page asked for the unknown action %.40r", act)
+        elif self.read_only and act in CHANGES:
+            self.say("this explorer is read-only: it was started with --read-only", bad=True)
         else:
             self._guarded(action, value)
         self.wire.send(done=number)
@@ -150,11 +180,13 @@ class Session(Actions):
         self.wire.send()
 
     def _poll(self) -> None:
+        self.poll_job()
         if ground.ready() and self.layout.ground_wanted:
             self._redraw_moved()
         try:
             if self.state.refresh_labels():
                 self.refresh_all_labels()
+            self._follow_recording()
             if self.state.results_changed():
                 news = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
                 self.wire.show(banner=news)
@@ -162,110 +194,24 @@ class Session(Actions):
             self.wire.show(banner=escape(str(error)))
         self.wire.send()
 
-    # -- to the page -----------------------------------------------------------------------------------------------------
-    def say(self, text: str, bad: bool = False) -> None:
-        """A short message; a person's own words in it are escaped."""
-        self.wire.say(escape(text), bad)
-
-    def redraw(self, whole: bool) -> None:
-        """Draw the layout's points in the present colouring."""
-        state = self.state
-        choices = colorings(state.run, state.labels)
-        self.color_by = self.color_by if self.color_by in choices else next(iter(choices))
-        self.coloring = choices[self.color_by]()
-        drawn = self.layout.draw(state.points, self.coloring, state.run.spread, whole)
-        self.layout.name_clusters(state.run.cluster_middles)
-        self.wire.show(
-            coloring=panels.color_choice(list(choices), self.color_by),
-            legend=panels.legend(self.coloring, state, drawn),
-        )
-
-    def refresh_all_labels(self) -> None:
-        """After a change of the label book."""
-        self.refresh_labels()
-        if self.state.selection.kind == "label":
-            self.refresh_selection()
-        else:
-            self.wire.show(selection=panels.selection(self.state))
-            self.refresh_page()
-            self._refresh_viewer_text()
-
-    def refresh_labels(self) -> None:
-        """Everything that labels show in, besides the selection."""
-        state = self.state
-        self.wire.show(
-            counts=panels.counts(state),
-            views=panels.views(state),
-            undo=panels.undo_buttons(state),
-            known=panels.known_labels(state),
-        )
-        if self.color_by == "label":
-            self.redraw(whole=False)
-            self.refresh_marks()
-        self._refresh_tables()
-
-    def _refresh_tables(self) -> None:
-        state = self.state
-        medoids = self.thumbnails.urls(state.run.clustering.medoids) if state.run.clustering else []
-        self.wire.show(
-            clusters=panels.clusters(state, medoids), labels=panels.labels(state), export=panels.export_hint(state)
-        )
-
-    def refresh_selection(self) -> None:
-        """After another selection."""
-        self.wire.show(selection=panels.selection(self.state))
-        self._refresh_tables()
-        self.refresh_page()
-        self.refresh_focus()
-
-    def refresh_page(self) -> None:
-        """The page of thumbnails."""
-        state = self.state
-        urls = self.thumbnails.urls(state.run.frame_id[state.page_rows()], self.scale)
-        self.wire.show(pager=frame_panels.pager(state), thumbs=frame_panels.thumbs(state, urls))
-
-    def refresh_focus(self) -> None:
-        """The large picture: a frame at once, a mean as its frames are read."""
-        self.refresh_marks()
-        if self.state.focus is not None:
-            self._show_picture(self.state.run.store.read(self.state.run.frame_id[[self.state.focus]])[0])
+    def _follow_recording(self) -> None:
+        """Take in the live status of a watched run, and its new frames unless the page was told to pause."""
+        live = read_status(self.state.run.work.path)
+        if live == self.desk.live:
             return
-        self.average = self.state.average()
-        self._show_picture(None)
-        if self.wire.heard and not self.average.complete:
-            self.doc.add_next_tick_callback(partial(self._average_more, self.average))
-
-    def _average_more(self, average: Average) -> None:
-        """Read more frames of ``average``, if it is still the one to be shown."""
-        if average is not self.average or self.state.focus is not None or average.complete:
-            return
-        self._guarded(average.read_more)
-        statistics = average.finish()
-        self._show_picture(statistics.std**2 if self.moment == "variance" else statistics.mean)
-        self.wire.send()
-        if not average.complete:
-            self.doc.add_next_tick_callback(partial(self._average_more, average))
-
-    def _show_picture(self, picture: NDArray | None) -> None:
-        self.frame.show(picture, self.state.run.store.bad_pixels, self.scale)
-        self._refresh_viewer_text()
-
-    def _refresh_viewer_text(self) -> None:
-        self.wire.show(viewer=frame_panels.viewer(self.state, self.scale, self.rings, self.average, self.moment))
-
-    def refresh_marks(self) -> None:
-        """The selection's points in the layout."""
-        state = self.state
-        points = state.run.in_layout[state.selection.rows]
-        focus = None if state.focus is None else int(state.run.in_layout[state.focus])
-        focus = None if focus is None or focus < 0 else focus
-        self.layout.mark(points[points >= 0], focus, len(state.selection) > 0)
+        self.desk.live = live
+        if self.desk.tab == "live":
+            self.refresh_tab()
+        self.wire.show(tabs=tabs.tab_bar(self.desk))
+        if live is not None and not self.desk.paused and self.state.results_changed():
+            run = self.state.run
+            self.show_view(run.layout.name, run.clustering.name if run.clustering else None)
 
 
-def build_page(doc: Document, library: Library, book: LabelBook) -> None:
+def build_page(doc: Document, library: Library, book: LabelBook, read_only: bool = False) -> None:
     """Fill ``doc``: the explorer, or a page that says what is missing and comes alive when it is there."""
     try:
-        Session(doc, library, book)
+        Session(doc, library, book, read_only)
     except ShotsortError as error:
         _explain(doc, library, error)
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from apps.explorer.average import Average
 from apps.explorer.labels import LabelView
 from apps.explorer.points import PointIndex
-from apps.explorer.run import NOT_CLUSTERED, Library, Run
-from apps.explorer.selection import NOTHING, ORDERS, Selection, in_order, nearest_in_embedding
-from sorter.core.clustering import NOISE
+from apps.explorer.run import Library, Run
+from apps.explorer.selecting import Selecting
+from apps.explorer.selection import NOTHING, ORDERS, Selection, in_order
 from sorter.core.errors import InputError
 from sorter.core.labels import LabelEvent
 from sorter.curate.label_book import LabelBook
@@ -21,11 +21,7 @@ MODES = ("replace", "add", "remove")
 PAGE_SIZES = (24, 60, 120, 240)
 
 
-#: Frames that "similar" shows.
-N_SIMILAR = 60
-
-
-class Explorer:
+class Explorer(Selecting):
     """One page: a run, a selection of its frames, a page of thumbnails, and the label book that all pages share. ``current``
     is the label that was given or pointed at last.
 
@@ -58,123 +54,44 @@ class Explorer:
         """Whether a layout, a clustering or the hits were made anew since this page read them."""
         return self.library.stamp() != self.stamp
 
-    # -- selecting -------------------------------------------------------------------------------------------------------
-    def clear(self) -> None:
-        """Select nothing."""
-        self._set(NOTHING)
-
-    def select_cluster(self, cluster: int) -> None:
-        """Select a cluster, the noise (-1), or what the clustering has not seen and is a hit (-2)."""
-        if self.run.clustering is None or not NOT_CLUSTERED <= cluster < self.run.n_clusters:
-            raise InputError(f"cluster {cluster}: there is none; the page may be older than the clusters: reload it")
-        rows = np.flatnonzero((self.run.cluster == cluster) & (self.run.is_hit if cluster == NOT_CLUSTERED else True))
-        title = {NOISE: "Noise", NOT_CLUSTERED: "Not clustered"}.get(cluster, f"Cluster {cluster}")
-        reason = f"{title.lower()} of {self.run.clustering.name}"
-        self._set(Selection(rows, title, reason, "cluster", cluster))
-
-    def select_blanks(self) -> None:
-        """Select the frames that are no hit."""
-        self._set(Selection(np.flatnonzero(~self.run.is_hit), "Blanks", "frames that are no hit", "blanks"))
-
-    def select_label(self, label: str) -> None:
-        """Select the frames that carry a label. Raises InputError where none does."""
-        rows = self.labels.rows(label)
-        if not len(rows):
-            raise InputError(f"label '{label}': no frame of this run carries it")
-        self._set(Selection(rows, f"Label {label}", f"label {label}", "label", label))
-
-    def select_unlabelled(self) -> None:
-        """Select the hits without a label."""
-        rows = np.flatnonzero(self.run.is_hit & (self.labels.n_labels == 0))
-        self._set(Selection(rows, "Unlabelled hits", "hits without a label", "unlabelled"))
-
-    def select_region(self, polygon: NDArray[np.floating], mode: str = "replace") -> None:
-        """Select what lies in a polygon (V, 2) drawn in the layout, or add it to the selection, or take it out."""
-        inside = self.points.in_polygon(polygon)
-        rows = np.sort(self.run.layout_rows[inside])
-        self._combine(rows[rows >= 0], mode)
-
-    def _combine(self, rows: NDArray[np.int64], mode: str) -> None:
-        drawn = f"drawn in the 2-D layout {self.run.layout.name}"
-        if mode == "replace" or not len(self.selection):
-            rows = rows if mode != "remove" else rows[:0]
-            self._set(Selection(rows, "Lasso", f"lasso {drawn}", "lasso"))
-            return
-        join = {"add": np.union1d, "remove": np.setdiff1d}[mode]
-        sign = {"add": "+", "remove": "-"}[mode]
-        old = self.selection
-        title = old.title if old.title.endswith(f"{sign} lasso") else f"{old.title} {sign} lasso"
-        self._set(Selection(join(old.rows, rows), title, f"{old.reason} {sign} lasso {drawn}", "lasso"))
-
-    def select_point(self, x: float, y: float, reach: float) -> bool:
-        """Select the cluster (or noise) of the point nearest to (x, y) and open that frame; False where none is near."""
-        row = self.row_at(x, y, reach)
-        if row is None:
-            return False
-        if self.run.clustering is None:
-            rows = np.array([row])
-            self._set(Selection(rows, "One frame", f"frame picked in the layout {self.run.layout.name}", "frame"))
-        else:
-            self.select_cluster(int(self.run.cluster[row]))
-        self.focus = row
-        return True
-
-    def row_at(self, x: float, y: float, reach: float) -> int | None:
-        """Row in the store of the point nearest to (x, y) in the layout, within ``reach``."""
-        point = self.points.nearest(x, y, reach)
-        return None if point is None or self.run.layout_rows[point] < 0 else int(self.run.layout_rows[point])
-
-    def select_similar(self) -> None:
-        """Select the frames nearest to the open one in the embedding. Raises InputError where it has no vector there."""
-        row = self._open_row()
-        rows = nearest_in_embedding(self.run, row, N_SIMILAR)
-        if not len(rows):
-            raise InputError(f"frame {self.run.frame_id[row]}: has no place in the embedding; choose a hit")
-        reason = f"nearest in the embedding to frame {self.run.frame_id[row]}"
-        self._set(Selection(rows, "Similar frames", reason, "similar"))
-        self.ordered = rows[np.argsort(np.linalg.norm(self.run.vectors[rows] - self.run.vectors[row], axis=1))]
-        self.focus = row
-
-    def select_open_frame(self) -> None:
-        """Select the open frame alone."""
-        row = self._open_row()
-        self._set(Selection(np.array([row]), "One frame", "one frame", "frame"))
-        self.focus = row
-
-    def drop_open_frame(self) -> None:
-        """Take the open frame out of the selection and open the next one."""
-        row, old, order = self._open_row(), self.selection, self.ordered
-        if row not in old.rows:
-            raise InputError("the open frame is not in the selection")
-        place, page = int(np.flatnonzero(order == row)[0]), self.page
-        reason = old.reason if old.reason.endswith("picked out") else f"{old.reason}, single frames picked out"
-        self._set(Selection(old.rows[old.rows != row], old.title, reason, "picked"))
-        self.ordered = np.delete(order, place)
-        self.go_to_page(page)
-        self.focus = int(self.ordered[min(place, len(self.ordered) - 1)]) if len(self.ordered) else None
-
-    def _open_row(self) -> int:
-        if self.focus is None:
-            raise InputError("no frame is open: click a thumbnail first")
-        return self.focus
-
-    def next_unlabelled_cluster(self) -> bool:
-        """Select the largest cluster of which less than half is labelled; False where there is none."""
-        members = np.bincount(self.run.cluster[self.run.cluster >= 0], minlength=self.run.n_clusters)
-        clustered = (self.run.cluster >= 0) & (self.labels.n_labels > 0)
-        labelled = np.bincount(self.run.cluster[clustered], minlength=self.run.n_clusters)
-        left = [c for c in range(self.run.n_clusters) if 2 * labelled[c] < members[c]]
-        if left:
-            self.select_cluster(left[0])
-        return bool(left)
-
     def _set(self, selection: Selection) -> None:
         self.selection = selection
         self.current: str | None = str(selection.key) if selection.kind == "label" else self._most_frequent_label()
         self.focus: int | None = None
+        self.picked = np.empty(0, np.int64)
+        self._last_picked: int | None = None
         self.shuffle = 0
         self.page = 0
         self._sort()
+
+    # -- picking single frames -------------------------------------------------------------------------------------------
+    def pick(self, frame_id: int, as_range: bool = False) -> None:
+        """Pick a frame of the selection, or let it go; ``as_range``: pick all from the one picked last to this one."""
+        row = self.row_of(frame_id)
+        shown = self.ordered if len(self.selection) else self.page_rows()
+        place = np.flatnonzero(shown == row)
+        if not len(place):
+            raise InputError(f"frame {frame_id}: not in the selection")
+        last = np.flatnonzero(shown == self._last_picked) if as_range and self._last_picked is not None else []
+        if len(last):
+            first, end = sorted((int(place[0]), int(last[0])))
+            self.picked = np.union1d(self.picked, shown[first : end + 1])
+        else:
+            self.picked = np.setxor1d(self.picked, [row])
+        self._last_picked = row
+
+    def exclude(self, frame_id: int) -> None:
+        """Take one frame out of the selection."""
+        kept, self.focus = self.focus, self.row_of(frame_id)
+        self.drop_open_frame()
+        self.focus = kept if kept is not None and kept in self.selection.rows else None
+
+    def row_of(self, frame_id: int) -> int:
+        """Row of a frame. Raises InputError for a frame that is not there."""
+        row = int(self.run.index.rows(np.array([frame_id], np.uint64))[0])
+        if row < 0:
+            raise InputError(f"frame {frame_id}: not in this work folder")
+        return row
 
     # -- the page of thumbnails ------------------------------------------------------------------------------------------
     def set_order(self, order: str) -> None:
@@ -216,10 +133,7 @@ class Explorer:
 
     def open_frame(self, frame_id: int) -> None:
         """Show one frame large. Raises InputError for a frame that is not there."""
-        row = int(self.run.index.rows(np.array([frame_id], np.uint64))[0])
-        if row < 0:
-            raise InputError(f"frame {frame_id}: not in this work folder")
-        self.focus = row
+        self.focus = self.row_of(frame_id)
 
     def step_focus(self, step: int) -> None:
         """Open the next (1) or previous (-1) frame of the selection, turning the page where needed."""
@@ -239,11 +153,17 @@ class Explorer:
         return Average(self.run.store, self.run.frame_id[self.mean_of()], self.selection.reason)
 
     # -- labels ----------------------------------------------------------------------------------------------------------
-    def give_label(self, label: str) -> LabelEvent | None:
-        """Label the selection; None where all of it has the label already. Raises InputError where nothing is selected."""
-        if not len(self.selection):
+    def give_label(
+        self, label: str, rows: NDArray[np.int64] | None = None, reason: str | None = None
+    ) -> LabelEvent | None:
+        """Label the selection, or the frames ``rows``; None where this author gave all of them the label already.
+
+        Raises InputError where nothing is meant.
+        """
+        rows = self.selection.rows if rows is None else rows
+        if not len(rows):
             raise InputError("nothing is selected: click a cluster or draw a lasso, then give the label")
-        event = self.book.add(self.run.frame_id[self.selection.rows], label, self.selection.reason)
+        event = self.book.add(self.run.frame_id[rows], label, reason or self.selection.reason)
         self.current = label.strip()
         self.refresh_labels()
         return event

@@ -16,6 +16,9 @@ from sorter.core.frames import FrameStore
 
 Scale = Literal["log", "sqrt", "linear"]
 SCALES: tuple[str, ...] = get_args(Scale)
+#: Percentiles of the good pixels that are shown brightest, as a person chooses them.
+CLIPS: dict[str, float] = {"95 %": 95.0, "99 %": 99.0, "99.9 %": 99.9, "max": 100.0}
+CLIP = 99.9
 _MASKED = 255
 _PALETTE = bytes(channel for color in (*COUNTS, MASK_COLOR) for channel in rgb(color))
 
@@ -38,15 +41,15 @@ def shrunk(frame: NDArray, bad: NDArray[np.bool_], at_most_px: int) -> tuple[NDA
 
 
 def brightness(
-    values: NDArray[np.float32], bad: NDArray[np.bool_], scale: Scale, quantum: float | None = None
+    values: NDArray[np.float32], bad: NDArray[np.bool_], scale: Scale, quantum: float | None = None, clip: float = CLIP
 ) -> NDArray[np.float32]:
-    """Values (ny, nx) as brightness in [0, 1], 1 at the 99.9th percentile of the good pixels; negative values show as 0.
+    """Values (ny, nx) as brightness in [0, 1], 1 at the ``clip``-th percentile of the good pixels; negative values show as 0.
 
     "log" is log(1 + v / quantum). quantum: one count where ``values`` are counts; by default a thousandth of the top, which
     suits a mean of many frames and arbitrary units.
     """
     good = values[~bad]
-    top = float(np.percentile(good, 99.9)) if good.size else 0.0
+    top = float(np.percentile(good, clip)) if good.size else 0.0
     top = top if top > 0 else max(float(good.max(initial=0.0)), 1e-12)
     value = np.clip(values, 0, top)
     if scale == "log":
@@ -55,11 +58,13 @@ def brightness(
     return ((value / top) ** (0.5 if scale == "sqrt" else 1)).astype(np.float32)
 
 
-def png(frame: NDArray, bad: NDArray[np.bool_], scale: Scale = "log", at_most_px: int = 128) -> bytes:
+def png(
+    frame: NDArray, bad: NDArray[np.bool_], scale: Scale = "log", at_most_px: int = 128, clip: float = CLIP
+) -> bytes:
     """One frame (ny, nx) as a palette PNG; row 0 at the top."""
     values, hidden = shrunk(frame, bad, at_most_px)
     counts_per_block = values.size / frame.size if np.issubdtype(frame.dtype, np.integer) else None
-    index = np.round(brightness(values, hidden, scale, counts_per_block) * (len(COUNTS) - 1)).astype(np.uint8)
+    index = np.round(brightness(values, hidden, scale, counts_per_block, clip) * (len(COUNTS) - 1)).astype(np.uint8)
     index[hidden] = _MASKED
     image = Image.fromarray(index)
     image.putpalette(_PALETTE)
@@ -78,21 +83,20 @@ class Thumbnails:
 
     def __init__(self, store: FrameStore, side_px: int = 128, keep: int = 2000) -> None:
         self._store, self._side, self._keep = store, side_px, keep
-        self._made: OrderedDict[tuple[int, str], str] = OrderedDict()
+        self._made: OrderedDict[tuple[int, str, float], str] = OrderedDict()
 
-    def urls(self, ids: NDArray[np.uint64], scale: Scale = "log") -> list[str]:
+    def urls(self, ids: NDArray[np.uint64], scale: Scale = "log", clip: float = CLIP) -> list[str]:
         """One data URL per id. Raises InputError where a frame cannot be read."""
-        missing = np.array([i for i in map(int, ids) if (i, scale) not in self._made], np.uint64)
-        fresh = {}
-        if len(missing):
-            frames = self._store.read(missing)
-            fresh = {
-                (int(i), scale): data_url(png(f, self._store.bad_pixels, scale, self._side))
-                for i, f in zip(missing, frames)
-            }
+        wanted = [(int(i), scale, clip) for i in ids]
+        missing = list(dict.fromkeys(key for key in wanted if key not in self._made))
+        fresh: dict[tuple[int, str, float], str] = {}
+        if missing:
+            frames = self._store.read(np.array([key[0] for key in missing], np.uint64))
+            bad = self._store.bad_pixels
+            fresh = {key: data_url(png(f, bad, scale, self._side, clip)) for key, f in zip(missing, frames)}
         self._made.update(fresh)
-        out = [self._made[int(i), scale] for i in ids]
-        for key in [(int(i), scale) for i in ids]:
+        out = [self._made[key] for key in wanted]
+        for key in wanted:
             self._made.move_to_end(key)
         while len(self._made) > self._keep:
             self._made.popitem(last=False)

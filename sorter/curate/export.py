@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.core.errors import InputError
 from sorter.core.manifest import package_version, utc_now
 from sorter.core.subset import Subset
 from sorter.curate.recorded import FrameBlocks
@@ -143,20 +142,3 @@ def write_list(path: Path, subset: Subset, origin: FrameOrigin, facts: dict[str,
         file.writelines(f"# {key}: {json.dumps(value)}\n" for key, value in facts.items())
         file.write("# frame_id source_index source_file\n")
         file.writelines(f"{i} {n} {f}\n" for i, n, f in zip(subset.frame_id, origin.index, origin.file))
-
-
-#: End of a file's name -> what writes frames into it.
-FRAME_WRITERS = {".cxi": write_cxi, ".h5": write_cxi, ".hdf5": write_cxi, ".npy": write_npy}
-LIST_SUFFIX = ".txt"
-
-
-def checked_target(path: Path) -> Path:
-    """``path``, if something can be exported to it. Raises InputError for an end that stands for no format, or no folder."""
-    known = (*FRAME_WRITERS, LIST_SUFFIX)
-    if path.suffix.lower() not in known:
-        raise InputError(f"{path}: cannot tell the format; end the name with {', '.join(known)}")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise InputError(
-            f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist'}; give a file in a folder"
-        )
-    return path

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,12 @@ class LabelBook:
         self.author = author or user_name()
         self._state = LabelState()
         self._lock = threading.RLock()
+
+    def by(self, author: str) -> LabelBook:
+        """The same book, in the hand of another author."""
+        other = copy(self)
+        other.author = author
+        return other
 
     # -- reading ---------------------------------------------------------------------------------------------------------
     def current(self) -> LabelState:
@@ -128,7 +135,7 @@ class LabelBook:
     # -- writing ---------------------------------------------------------------------------------------------------------
     def add(self, frame_id: NDArray[np.uint64], label: str, reason: str = "") -> LabelEvent | None:
         """Give ``label`` to frames. Returns the event; None, and no event, where all of them have it already (for a person: where
-        a person gave it to all of them).
+        this person gave it to all of them, so that what another one or a proposal said can be confirmed).
 
         Raises InputError for no frames at all or a label that cannot be one.
         """
@@ -176,14 +183,22 @@ class LabelBook:
         if not len(wanted):
             raise InputError(f"label '{label}': no frames were given")
         with self._writer() as (connection, state):
-            by_people = not self.author.startswith(PROPOSAL)  # a person's word confirms a proposal's label
-            have = state.members(label, by_people) if kind == "add" else self._carriers(state, label)
+            have = self._said(state, label) if kind == "add" else self._carriers(state, label)
             frames = wanted[contained(have, wanted) == (kind == "remove")]
             if not len(frames):
                 return None
             event = LabelEvent(state.revision + 1, kind, label, frames, self.author, utc_now(), reason)
             self._append(connection, event)
             return event
+
+    def _said(self, state: LabelState, label: str) -> NDArray[np.uint64]:
+        """Frames that carry the label and need no word of this author for it: another person's word may be confirmed, so that
+        two labellers can be compared, and an accepted proposal's too; a proposal confirms nobody."""
+        have = state.members(label)
+        if self.author.startswith(PROPOSAL):
+            return have
+        mine = state.given_by(self.author, label)
+        return mine[contained(have, mine)]
 
     def _step(self, kind: str) -> LabelEvent:
         with self._writer() as (connection, state):

@@ -26,6 +26,7 @@ class LabelState:
         self._done: list[int] = []
         self._undone: list[int] = []
         self._of_label: dict[str, tuple[_OneLabel, _OneLabel]] = {}
+        self._of_author: dict[tuple[str, str], _OneLabel] = {}
         for event in events:
             self.apply(event)
 
@@ -37,7 +38,7 @@ class LabelState:
             self._events[event.revision] = event
             self._done.append(event.revision)
             self._undone.clear()
-            for one in self._of_label.setdefault(event.label, (_OneLabel(False), _OneLabel(True))):
+            for one in self._views(event):
                 one.events.append(event)
         elif event.kind in ("undo", "redo"):
             source, target = (self._done, self._undone) if event.kind == "undo" else (self._undone, self._done)
@@ -45,7 +46,7 @@ class LabelState:
                 raise InputError(f"label event {event.revision}: {event.kind} of event {event.target} does not follow")
             target.append(source.pop())
             changed = self._events[target[-1]]
-            for one in self._of_label[changed.label]:
+            for one in self._views(changed):
                 if event.kind == "undo":
                     one.events.pop()
                 else:
@@ -53,6 +54,11 @@ class LabelState:
         else:
             raise InputError(f"label event {event.revision}: kind '{event.kind}' is not known; update shotsort")
         self.revision = event.revision
+
+    def _views(self, event: LabelEvent) -> tuple[_OneLabel, ...]:
+        """Everything that an event counts in."""
+        both = self._of_label.setdefault(event.label, (_OneLabel(False), _OneLabel(True)))
+        return (*both, self._of_author.setdefault((event.label, event.author), _OneLabel(False)))
 
     @property
     def next_undo(self) -> LabelEvent | None:
@@ -72,10 +78,24 @@ class LabelState:
         """
         return self._of_label[label][by_people].members() if label in self._of_label else np.empty(0, np.uint64)
 
+    def holding(self) -> list[LabelEvent]:
+        """The add and remove events that were not undone, in order."""
+        return [self._events[revision] for revision in self._done]
+
     def spoken_of(self) -> NDArray[np.uint64]:
         """Ids (n,) uint64, ascending, of the frames of which a person has said anything, by giving or taking a label."""
-        events = [self._events[r] for r in self._done if not self._events[r].is_proposal]
+        events = [event for event in self.holding() if not event.is_proposal]
         return ascending(np.concatenate([event.frame_id for event in events])) if events else np.empty(0, np.uint64)
+
+    def given_by(self, author: str, label: str) -> NDArray[np.uint64]:
+        """Ids (n,) uint64, ascending, of the frames to which ``author`` gave ``label`` and did not take it away again, whatever
+        others said."""
+        one = self._of_author.get((label, author))
+        return np.empty(0, np.uint64) if one is None else one.members()
+
+    def labellers(self) -> list[str]:
+        """People who gave labels, in the order in which they first did; accepted proposals are nobody's."""
+        return list(dict.fromkeys(e.author for e in self.holding() if e.kind == "add" and not e.is_proposal))
 
     def all_labels(self) -> list[str]:
         """Every word that was ever given, in the order in which the book first met them."""

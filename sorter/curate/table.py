@@ -39,18 +39,7 @@ def write_table(
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     order = table_order(store)
-    ids, files, index = store.frame_ids[order], store.source_file[order], store.source_index[order]
-    in_hits = rows_of(hits.frame_id, ids)
-    is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
-    none = np.full(len(ids), -1)
-    in_clusters = none if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
-    in_layout = none if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
-    columns = (ids, files, index, in_hits, is_hit, in_clusters, in_layout)
-    paths = [source.path for source in store.info.sources]
-    labels = book.state()
-    for start in range(0, len(order), _BLOCK):
-        block = [column[start : start + _BLOCK] for column in columns]
-        writer.writerows(_rows(block, labels.labels_of(ids[start : start + _BLOCK]), paths, hits, clustering, layout))
+    writer.writerows(table_rows(order, store, hits, clustering, layout, book))
     return len(order)
 
 
@@ -59,6 +48,25 @@ def table_order(store: ZarrFrameStore) -> NDArray[np.int64]:
     paths = np.array([source.path for source in store.info.sources], str)
     rank = np.unique(paths, return_inverse=True)[1]
     return np.lexsort((store.source_index, rank[store.source_file] if len(rank) else store.source_file))
+
+
+def table_rows(
+    rows: NDArray[np.int64], store: ZarrFrameStore, hits: Hits, clustering: Clustering | None, layout: Layout | None,
+    book: LabelBook,
+) -> Iterator[list[str]]:  # fmt: skip
+    """The rows of `write_table` for the frames in ``rows`` of the store, as text."""
+    ids, files, index = store.frame_ids[rows], store.source_file[rows], store.source_index[rows]
+    in_hits = rows_of(hits.frame_id, ids)
+    is_hit = (in_hits >= 0) & (hits.is_hit[in_hits] if len(hits.is_hit) else False)
+    none = np.full(len(ids), -1)
+    in_clusters = none if clustering is None else np.where(is_hit, rows_of(clustering.frame_id, ids), -1)
+    in_layout = none if layout is None else np.where(is_hit, rows_of(layout.frame_id, ids), -1)
+    columns = (ids, files, index, in_hits, is_hit, in_clusters, in_layout)
+    paths = [source.path for source in store.info.sources]
+    labels = book.state()
+    for start in range(0, len(ids), _BLOCK):
+        block = [column[start : start + _BLOCK] for column in columns]
+        yield from _rows(block, labels.labels_of(ids[start : start + _BLOCK]), paths, hits, clustering, layout)
 
 
 def _rows(

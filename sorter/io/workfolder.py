@@ -133,6 +133,11 @@ class WorkFolder:
         return self.path / "labels.sqlite"
 
     @property
+    def classes_path(self) -> Path:
+        """Where the classes that a person sorts into are defined, or will be."""
+        return self.path / "classes.json"
+
+    @property
     def report_path(self) -> Path:
         """Where the report is, or will be."""
         return self.path / "report.html"

@@ -11,20 +11,24 @@ import numpy as np
 from sorter.core.errors import InputError
 from sorter.core.frames import find_rows
 from sorter.core.subset import Subset
-from sorter.curate.export import FRAME_WRITERS, FrameOrigin, checked_target, provenance, write_list
+from sorter.curate.export import FrameOrigin, provenance, write_list
+from sorter.curate.export_more import write_blacklist, write_index, write_rows
+from sorter.curate.formats import FRAME_WRITERS, OTHERS, format_of
 from sorter.curate.label_book import LabelBook
 from sorter.curate.recorded import binned_frames, recorded_frames
+from sorter.curate.table import COLUMNS, table_order
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.stages.subset import SubsetConfig, choose_frames
+from sorter.stages.table import subset_rows
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """to: file to write (.cxi, .h5, .npy, .txt); None writes NAME.cxi in the current folder, NAME from the rule. binned: the
-    frames as the work folder holds them instead of as recorded."""
+    """to: file to write (`sorter.curate.formats` has the ends of names); None writes NAME.cxi in the current folder, NAME from
+    the rule. binned: the frames as the work folder holds them instead of as recorded."""
 
     to: str | None = None
     binned: bool = False
@@ -40,20 +44,34 @@ def export(work: str | Path | WorkFolder, what: SubsetConfig | Subset, config: E
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     subset = what if isinstance(what, Subset) else choose_frames(work, what)
     store = work.frames()
-    path = checked_target(Path(config.to or f"{subset.name.replace('/', '_')}.cxi"))
+    path = Path(config.to or f"{subset.name.replace('/', '_')}.cxi")
+    kind = format_of(path)
     _protect_sources(path, store)
-    origin = frame_origin(store, subset, LabelBook(work.labels_path))
-    writer = FRAME_WRITERS.get(path.suffix.lower())
-    if writer is None:
-        write_list(path, subset, origin, provenance(subset, store.info.binning, str(work.path)))
-        return path
-    if config.binned:
-        frames = binned_frames(store, subset.frame_id)
+    if kind in OTHERS:
+        _write_other(kind, path, work, store, subset)
     else:
-        frames = recorded_frames(store, subset.frame_id, work.path)
-    writer(path, subset, frames, origin, provenance(subset, frames.binning, str(work.path)))
+        if config.binned:
+            frames = binned_frames(store, subset.frame_id)
+        else:
+            frames = recorded_frames(store, subset.frame_id, work.path)
+        origin = frame_origin(store, subset, LabelBook(work.labels_path))
+        FRAME_WRITERS[kind](path, subset, frames, origin, provenance(subset, frames.binning, str(work.path)))
     log.info("%s: %d frames of %s", path, len(subset.frame_id), subset.rule)
     return path
+
+
+def _write_other(kind: str, path: Path, work: WorkFolder, store: ZarrFrameStore, subset: Subset) -> None:
+    """Write what holds no frames."""
+    facts = provenance(subset, store.info.binning, str(work.path))
+    order = table_order(store)
+    if kind == ".txt":
+        write_list(path, subset, frame_origin(store, subset, LabelBook(work.labels_path)), facts)
+    elif kind == ".index.npy":
+        write_index(path, store.frame_ids[order], subset, facts)
+    elif kind == ".blacklist.txt":
+        write_blacklist(path, store.frame_ids[order], subset)
+    else:
+        write_rows(path, COLUMNS, subset_rows(work, subset))
 
 
 def frame_origin(store: ZarrFrameStore, subset: Subset, book: LabelBook) -> FrameOrigin:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 from sorter.core.clustering import Clustering
 from sorter.core.embedding import Layout
 from sorter.core.errors import MissingResultError
+from sorter.core.frames import find_rows
+from sorter.core.hits import Hits
+from sorter.core.subset import Subset
 from sorter.curate.label_book import LabelBook
-from sorter.curate.table import write_table
+from sorter.curate.table import table_rows, write_table
 from sorter.io.whole import whole_file
 from sorter.io.workfolder import WorkFolder
+from sorter.io.zarr_store import ZarrFrameStore
 
 
 def table(
@@ -23,14 +28,27 @@ def table(
     not there yet are empty. Raises MissingResultError before the hits were found.
     """
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
-    # results before what they are of, so that everything in them is found where frames are being added
-    found = _clustering(work, clustering)
-    chosen, hits = find_layout(work, found, layout), work.read_hits()
-    parts = (work.frames(), hits, found, chosen, LabelBook(work.labels_path))
+    parts = _parts(work, clustering, layout)
     if to is None:
         return write_table(sys.stdout, *parts)
     with whole_file(Path(to)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
         return write_table(file, *parts)
+
+
+def subset_rows(work: WorkFolder, subset: Subset, clustering: str = "density") -> list[list[str]]:
+    """The rows of the table for the frames of a subset, in its order."""
+    parts = _parts(work, clustering, None)
+    return list(table_rows(find_rows(parts[0].frame_ids, subset.frame_id), *parts))
+
+
+_Parts: TypeAlias = tuple[ZarrFrameStore, Hits, Clustering | None, Layout | None, LabelBook]
+
+
+def _parts(work: WorkFolder, clustering: str, layout: str | None) -> _Parts:
+    # results before what they are of, so that everything in them is found where frames are being added
+    found = _clustering(work, clustering)
+    chosen, hits = find_layout(work, found, layout), work.read_hits()
+    return work.frames(), hits, found, chosen, LabelBook(work.labels_path)
 
 
 def find_layout(work: WorkFolder, clustering: Clustering | None, name: str | None = None) -> Layout | None:

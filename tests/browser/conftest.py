@@ -60,6 +60,7 @@ class Page:
     def __init__(self, browser, url, width=1280, height=800):
         self.page = browser.new_page(viewport={"width": width, "height": height})
         self.page.set_default_timeout(1000 * PATIENCE_S)
+        self.page.add_init_script("localStorage.setItem('shotsort-tour', 'done')")
         self.errors = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(url)

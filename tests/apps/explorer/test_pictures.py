@@ -10,7 +10,8 @@ from PIL import Image
 from apps.explorer import frame_panels, panels
 from apps.explorer.coloring import colorings
 from apps.explorer.colors import BASE, COUNTS, MASK_COLOR, by_quantity, category_color, ramp, rgb
-from apps.explorer.thumbnails import Thumbnails, brightness, data_url, png, shrunk
+from apps.explorer.labelling import Labelling
+from apps.explorer.thumbnails import CLIP, Thumbnails, brightness, data_url, png, shrunk
 
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=alert(1)>\"'"
 
@@ -95,7 +96,7 @@ def test_quantity_ignores_what_is_unknown():
 
 
 def test_colourings_have_one_value_per_point(state):
-    found = colorings(state.run, state.labels)
+    found = colorings(state.run, state.labels, Labelling(state).color)
     assert list(found)[:4] == ["cluster", "label", "photons", "strength"]
     assert {"pulse_energy_uj", "truth: class"} <= set(found)
     for make in found.values():
@@ -106,14 +107,15 @@ def test_colourings_have_one_value_per_point(state):
 
 
 def all_panels(state):
-    coloring = colorings(state.run, state.labels)["label"]()
-    rows = state.page_rows()
+    coloring = colorings(state.run, state.labels, Labelling(state).color)["label"]()
+    rows, labelling = state.page_rows(), Labelling(state)
     return "".join([
         panels.counts(state), panels.views(state), panels.undo_buttons(state), panels.legend(coloring, state, 5),
-        panels.clusters(state, ["u"] * state.run.n_clusters), panels.labels(state), panels.selection(state),
-        frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows)),
-        frame_panels.viewer(state, "log", False, state.average(), "mean"),
-        panels.export_hint(state), panels.known_labels(state),
+        panels.clusters(state, ["u"] * state.run.n_clusters, labelling.color), panels.labels(state, labelling),
+        panels.selection(state, labelling.color),
+        frame_panels.pager(state), frame_panels.thumbs(state, ["u"] * len(rows), labelling.color),
+        frame_panels.viewer(state, "log", CLIP, False, state.average(), "mean"),
+        panels.export_hint(state), panels.known_labels(state, labelling),
         frame_panels.hover_card(state, int(state.selection.rows[0]), "u"),
     ])  # fmt: skip
 

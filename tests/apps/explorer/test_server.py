@@ -112,3 +112,34 @@ def test_work_folder_without_layout_says_what_to_do(tmp_path):
     work = make_work_folder(tmp_path, n=30, results=False)
     body = served(work, page)
     assert f"shotsort cluster {work.path}" in body and 'data-panel="clusters"' not in body
+
+
+def test_without_the_token_nothing_is_shown(work_to_serve):
+    async def talk(port):
+        client, url = AsyncHTTPClient(), f"http://127.0.0.1:{port}/"
+        asked = await client.fetch(url)
+        assert "token" in asked.effective_url or "asks for a token" in asked.body.decode()
+        assert "frames" not in asked.body.decode()
+        with pytest.raises(HTTPClientError, match="403"):
+            await client.fetch(url + "login", method="POST", body="token=wrong")
+        let_in = await client.fetch(url + "?token=secret-word")
+        cookie = let_in.headers["Set-Cookie"]
+        assert "secret-word" not in cookie and "HttpOnly" in cookie and 'id="page"' in let_in.body.decode()
+        again = await client.fetch(url, headers={"Cookie": cookie.split(";")[0]})
+        assert 'id="page"' in again.body.decode()
+        with pytest.raises(HTTPClientError):
+            await websocket_connect(
+                HTTPRequest(f"ws://127.0.0.1:{port}/ws", headers={"Origin": f"http://localhost:{port}"})
+            )
+
+    served(work_to_serve, talk, token="secret-word")
+
+
+def test_a_short_token_is_refused(work_to_serve, capsys):
+    assert main(["explore", str(work_to_serve.path), "--token", "abc", "--no-browser"]) == 2
+    assert "six characters" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def work_to_serve(tmp_path_factory):
+    return make_work_folder(tmp_path_factory.mktemp("token"), n=40)

@@ -13,7 +13,7 @@ from apps.explorer.ground import warm_up
 from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
 from apps.explorer.points import PointIndex, spread_order
 from apps.explorer.run import Library
-from apps.explorer.session import Session, build_page
+from apps.explorer.session import CHANGES, Session, build_page
 from sorter.core.embedding import Layout
 from sorter.core.geometry import Geometry, q_inv_nm
 from sorter.curate.label_book import LabelBook
@@ -26,7 +26,15 @@ ACTIONS = [
     ("drop", ""), ("mean", ""),
     ("mean", "variance"), ("scale", "sqrt"), ("rings", ""), ("color", "photons"), ("color", "truth: class"),
     ("color", "strength"), ("color", "label"), ("color", ""), ("mode", "add"), ("fit", ""), ("hover", {"x": 0.0, "y": 0.0}),
-    ("clear", ""),
+    ("clear", ""), ("cluster", "0"), ("toggle-cluster", "1"), ("merge", ""), ("define-class", {"name": "cube", "key": "d"}),
+    ("class-label", "cube"), ("class-key", "d"), ("class-key", "9"), ("target", "page"), ("target", "selection"),
+    ("clip", "99 %"),
+    ("pick", {"frame": "1"}), ("unpick", ""),
+    ("exclude", "1"), ("threshold", "0.7"), ("show-proposed", "cube"), ("unknown", ""),
+    ("next-label", ""), ("next-doubtful", ""), ("accept", ""), ("revoke", ""), ("disputed", ""), ("author", "bob"), ("pin", ""),
+    ("unpin", ""), ("clean", ""), ("cut-step", "3"), ("cut-size", "5"), ("cut", ""), ("take", ""), ("drop-proposed", ""),
+    ("subset", {"name": "picks"}), ("send", {"subset": "picks", "stage": "shape"}), ("follow", "off"), ("cancel", ""),
+    ("forget-class", "cube"), *[("tab", tab) for tab in ("label", "shape", "compare", "out", "live", "frame")],
 ]  # fmt: skip
 
 
@@ -146,3 +154,51 @@ def test_rings_are_where_q_says():
     for radius, text in rings(geometry):
         assert q[63, min(127, round(60 + radius))] == pytest.approx(float(text.split()[0]), rel=0.05)
     assert rings(Geometry((50, 50)))[0][1].endswith("px")
+
+
+def test_read_only_changes_nothing_and_says_so(work):
+    doc = Document()
+    session = Session(doc, Library(work), LabelBook(work.labels_path), read_only=True)
+    before = sorted(str(p) for p in work.path.rglob("*"))
+    for act, value in ACTIONS:
+        answer = send(session, act, value)
+        assert act not in CHANGES or "read-only" in answer["toast"][1]
+    assert sorted(str(p) for p in work.path.rglob("*")) == before
+
+
+def test_exports_stay_in_the_work_folder(work, tmp_path):
+    session = opened(work)
+    send(session, "cluster", "0")
+    for name in ("../out", "/etc/x", "a/b", "..", ""):
+        send(session, "subset", {"name": name})
+        send(session, "export", {"subset": name, "end": ".txt"})
+        assert session.desk.job is None
+    send(session, "subset", {"name": "picks"})
+    send(session, "export", {"subset": "picks", "end": "/../../x"})
+    assert session.desk.job is None and work.result_names("subsets") == ["picks"]
+    send(session, "export", {"subset": "picks", "end": ".index.npy"})
+    while session.desk.job is not None:
+        session.desk.job._answers.poll(0.2)
+        session.poll_job()
+    assert len(np.load(work.path / "exports" / "picks.index.npy")) == len(session.state.selection)
+    send(session, "send", {"subset": "picks", "stage": "shape"})
+    assert session.desk.said[-1] == f"shotsort recon shape predict {work.path} --subset picks"
+
+
+def test_the_page_follows_a_watched_run_unless_paused(work):
+    session = opened(work)
+    session._poll()
+    work.write_clustering(work.read_clustering("density"))
+    (work.path / "live.json").write_text(
+        json.dumps({"schema_version": 1, "state": "watching", "clusters": [], "frames": 1})
+    )
+    session._poll()
+    assert session.wire.panels["banner"] == "" and not session.state.results_changed(), "new results were loaded"
+    assert "dot" in session.wire.panels["tabs"]
+    send(session, "tab", "live")
+    assert "watching" in session.wire.panels["tab"]
+    send(session, "follow", "off")
+    work.write_clustering(work.read_clustering("density"))
+    (work.path / "live.json").write_text(json.dumps({"schema_version": 1, "state": "stopped", "clusters": []}))
+    session._poll()
+    assert "made anew" in session.wire.panels["banner"]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sorter.core.errors import InputError, ShotsortError, WorkFolderError
+from sorter.core.labels import LabelEvent
 from sorter.curate import label_book
 from sorter.curate.label_book import LabelBook
 from sorter.curate.label_state import LabelState
@@ -226,3 +227,38 @@ def test_a_folder_that_is_not_there(tmp_path):
     assert book.labels() == [] and book.revision == 0
     with pytest.raises(ShotsortError, match="gone"):
         book.add(ids(1), "a")
+
+
+def test_a_hundred_thousand_random_actions_agree_with_a_list_of_sets():
+    """The state after any sequence of giving, taking, undoing and redoing by three people, against sets that are copied."""
+    rng = np.random.default_rng(5)
+    state, now, past, future = LabelState(), {}, [], []
+    n_actions = 100_000
+    draws = rng.random(n_actions)
+    for revision, draw in enumerate(draws, start=1):
+        word, author = f"label{int(draw * 1e6) % 4}", ("ada", "bob", "cy")[int(draw * 1e7) % 3]
+        if draw < 0.2 and past:
+            event, before = past.pop()
+            future.append((event, {**now}))
+            now = before
+            made = LabelEvent(revision, "undo", event.label, np.empty(0, np.uint64), author, "", "", event.revision)
+        elif draw < 0.3 and future:
+            event, after = future.pop()
+            past.append((event, now))
+            now = after
+            made = LabelEvent(revision, "redo", event.label, np.empty(0, np.uint64), author, "", "", event.revision)
+        else:
+            frames = rng.integers(0, 60, int(rng.integers(1, 5))).astype(np.uint64)
+            kind = "add" if draw < 0.8 else "remove"
+            made = LabelEvent(revision, kind, word, frames, author, "", "")
+            past.append((made, now))
+            future.clear()
+            have = now.get(word, frozenset())
+            now = {**now, word: have | set(frames.tolist()) if kind == "add" else have - set(frames.tolist())}
+            past = past[-500:] if draw > 0.999 else past
+        state.apply(made)
+        if revision % 40 == 0 or revision == n_actions:
+            found = {name: set(state.members(name).tolist()) for name in state.labels()}
+            assert found == {name: set(members) for name, members in now.items() if members}, (
+                f"after {revision} actions"
+            )

@@ -1,0 +1,34 @@
+"""What the tabs under the thumbnails work on: which is open, the long work that runs, what was pinned; no bokeh in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apps.explorer.jobs import Job
+from apps.explorer.selection import NOTHING, Selection
+
+TABS = {"frame": "Frame", "compare": "Compare", "label": "Label", "shape": "Clusters", "out": "Out", "live": "Live"}
+
+
+@dataclass
+class Desk:
+    """tab: the open one. job, on_done: long work and what to do with its result. pinned: a selection kept to be compared.
+    picture: the frame or mean that is shown now (ny, nx). pinned_mean: mean of the pinned one. said: lines of the Out tab.
+    cut_step, min_size: the slider of the cut. live: the last live status. paused: the page does not follow it."""
+
+    tab: str = "frame"
+    job: Job | None = None
+    on_done: Any = None
+    pinned: Selection = NOTHING
+    pinned_mean: NDArray | None = None
+    picture: NDArray | None = None
+    said: list[str] = field(default_factory=list)
+    cut_step: int = 50
+    min_size: int = 15
+    live: dict[str, Any] | None = None
+    paused: bool = False
+    profiles: dict[int, NDArray[np.float64]] = field(default_factory=dict)

@@ -1,0 +1,59 @@
+"""Long work in a process of its own, so that the page goes on answering: progress, result, cancel."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sorter.core.errors import ShotsortError
+
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class Job:
+    """``work(*args)`` in another process; `poll` says how it stands.
+
+    what: the work in a person's words. The process is ended by `cancel`, and with the server.
+    """
+
+    def __init__(self, what: str, work: Callable[..., Any], *args: Any) -> None:
+        self.what = what
+        self.result: Any = None
+        self.error: str | None = None
+        self.done = False
+        self._answers, there = _SPAWN.Pipe(duplex=False)
+        self._process = _SPAWN.Process(target=_run, args=(there, work, args), daemon=True)
+        self._process.start()
+        there.close()
+
+    def poll(self) -> bool:
+        """Take in what the process says; True once it has ended, well (``result``) or not (``error``)."""
+        if self.done:
+            return True
+        try:
+            while self._answers.poll():
+                kind, value = self._answers.recv()
+                setattr(self, kind, value)
+                self.done = True
+        except EOFError:
+            pass
+        if not self.done and not self._process.is_alive():
+            self.error, self.done = f"{self.what}: ended unexpectedly; try again", True
+        return self.done
+
+    def cancel(self) -> None:
+        """End it; its result is not wanted any more."""
+        self._process.terminate()
+        self.error, self.done = f"{self.what}: cancelled", True
+
+
+def _run(there: Connection, work: Callable[..., Any], args: tuple) -> None:
+    try:
+        there.send(("result", work(*args)))
+    except ShotsortError as error:
+        there.send(("error", str(error)))
+    except Exception as error:
+        there.send(("error", f"that did not work ({type(error).__name__}: {error})"))
+        raise
