@@ -10,6 +10,7 @@ EXAMPLE = """  shotsort label run/ --cluster 3 icosahedron
   shotsort label run/ --frames 4611686018427387904 77 icosahedron
   shotsort label run/ --ids-file ids.txt bright
   shotsort label run/ --cluster 3 --remove icosahedron
+  shotsort label run/ --import labels.csv           # columns frame_id and label
   shotsort label run/ --undo
   shotsort label run/ --list
 """
@@ -28,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", nargs="+", metavar="ID", help="frames by their frame_id (before or after the label)"
     )
     parser.add_argument("--ids-file", metavar="FILE", help="the frames listed in it: one id per line, or a CSV")
+    parser.add_argument("--import", dest="csv", metavar="CSV", help="give the labels of a CSV file: frame_id, label")
+    parser.add_argument(
+        "--new-classes", action="store_true", help="with --import: labels that are no defined class, too"
+    )
     parser.add_argument("--remove", action="store_true", help="take the label away")
     parser.add_argument("--undo", action="store_true", help="take back the last change of the book")
     parser.add_argument("--redo", action="store_true", help="bring back what was undone last")
@@ -43,6 +48,8 @@ def main(args: argparse.Namespace) -> int:
     from sorter.io.workfolder import WorkFolder
 
     work = WorkFolder.open(args.work)
+    if args.csv is not None:
+        return _import(work, args)
     event = None if args.list else _change(work, args)
     book = LabelBook(work.labels_path)
     counts = book.counts()
@@ -52,6 +59,18 @@ def main(args: argparse.Namespace) -> int:
         print_text("\n".join(f"{n:8d}  {word}" for word, n in counts.items()) or "no labels yet")
     else:
         print_text(_sentence(event))
+    return 0
+
+
+def _import(work: Any, args: argparse.Namespace) -> int:
+    from apps.cli.output import print_json, print_text
+    from sorter.stages.label import import_labels
+
+    events = import_labels(work, args.csv, args.new_classes, args.author)
+    if args.json:
+        print_json({"events": [_facts(event) for event in events]})
+    else:
+        print_text("\n".join(_sentence(event) for event in events) or "nothing changed")
     return 0
 
 
