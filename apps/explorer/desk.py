@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from apps.explorer.jobs import Job
@@ -31,4 +30,3 @@ class Desk:
     min_size: int = 15
     live: dict[str, Any] | None = None
     paused: bool = False
-    profiles: dict[int, NDArray[np.float64]] = field(default_factory=dict)
