@@ -66,11 +66,6 @@ class GrowingResult:
         write_text_whole(self.path / "zarr.json", json.dumps(self._said))
         self.n_rows = n_rows
 
-    def note(self, **attrs: Any) -> None:
-        """Replace what the result says of itself besides its arrays."""
-        self._said["attributes"]["shotsort"] |= attrs
-        write_text_whole(self.path / "zarr.json", json.dumps(self._said))
-
 
 class _Column:
     """Appends to one uncompressed array in the files that zarr reads: a chunk is the bytes of its rows. zarr itself needs

@@ -110,7 +110,3 @@ class LiveResults:
         at = found.placement
         self._clusters.append({"frame_id": ids, "labels": at.labels, "strength": at.strength, "assigned": at.assigned})
         self._layout.append({"frame_id": ids, "xy": at.xy})
-
-    def note_hits(self, **attrs: object) -> None:
-        """Replace what the hits say of themselves."""
-        self._hits.note(**attrs)

@@ -32,10 +32,10 @@ class StrangeFrames:
         self._n = 0
         self._thread: threading.Thread | None = None
 
-    @property
-    def n_gathered(self) -> int:
-        """Strange hits so far."""
-        return self._n
+    def recall(self, frame_id: NDArray[np.uint64], points: NDArray[np.float32]) -> None:
+        """Begin with what an earlier call gathered."""
+        self._ids, self._points, self._n = frame_id, points, len(frame_id)
+        self._next = max(self._next, int(np.ceil(_GROWTH * self._n)))
 
     def add(self, frame_id: NDArray[np.uint64], points: NDArray[np.float32]) -> None:
         """Gather hits (n,) with their points (n, d)."""

@@ -24,6 +24,7 @@ from sorter.cluster.strange import new_groups
 from sorter.core.clustering import Clustering
 from sorter.core.config import config_from_dict, config_to_dict, require
 from sorter.core.errors import InputError, ShotsortError
+from sorter.core.identity import rows_of
 from sorter.io.progress import Progress
 from sorter.io.recording import ReadOptions, Recording
 from sorter.io.survey import Surveyed
@@ -144,6 +145,7 @@ class _Watch:
         self._queue = ParcelQueue(config.queue)
         self._strange = StrangeFrames(self._group, 2 * SMALLEST_CLUSTER, self._propose)
         self._usual_distance = info.far_distance
+        self._recall_strange(info, projection)
         self._conditioners: dict[tuple[str, str], Conditioner] = {}
         self._paths: dict[tuple[str, str], str] = {}
         self._said: set[str] = set()
@@ -305,6 +307,16 @@ class _Watch:
         log.warning("%s", line)
 
     # -- strange hits and status -----------------------------------------------------------------------------------------
+    def _recall_strange(self, info: BaseInfo, projection: Projection) -> None:
+        """The strange hits that earlier calls gathered, as far as they are still in the embeddings."""
+        if STRANGE not in self._work.result_names("clusters"):
+            return
+        parts = [self._work.read_embedding(name) for name in info.parts]
+        ids = self._work.read_clustering(STRANGE).frame_id
+        for part in parts:
+            ids = ids[rows_of(part.frame_id, ids) >= 0]
+        self._strange.recall(ids, projection([part.vectors[rows_of(part.frame_id, ids)] for part in parts]))
+
     def _group(self, ids: NDArray[np.uint64], points: NDArray[np.float32]) -> Clustering:
         found = new_groups(points, SMALLEST_CLUSTER, self._usual_distance)
         stand_for = ids[medoids(points, found.labels, found.strength)]

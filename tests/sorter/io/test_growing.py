@@ -69,12 +69,6 @@ def test_a_result_written_anew_no_longer_grows(work):
     assert "rows" not in group.attrs
 
 
-def test_remarks_can_be_replaced(work):
-    grown = work.growing("hits", "default")
-    grown.note(meta={"rule": "other"})
-    assert work.read_hits().meta == {"rule": "other"}
-
-
 def test_nothing_to_append_to(work):
     with pytest.raises(MissingResultError, match="nosuch"):
         work.growing("layouts", "nosuch")

@@ -314,6 +314,10 @@ def test_strange_hits_are_gathered_and_a_group_proposed(work, tmp_path):
     assert len(largest) > 80 and (rows_of(new_ids, largest) >= 0).mean() > 0.95
     at = work.read_clustering("density")
     assert (at.labels[rows_of(at.frame_id, new_ids)] == -1).all()
+    record(tmp_path / "b.h5", frames_of(40, [5], 18, blank_share=0.0)[0])
+    watch(tmp_path / "b.h5", work, QUICK)
+    again = work.read_clustering(STRANGE)
+    assert (rows_of(again.frame_id, found.frame_id) >= 0).all() and len(again.frame_id) >= len(found.frame_id) + 40
 
 
 def test_names_come_from_labels(work, tmp_path):
