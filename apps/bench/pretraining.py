@@ -151,7 +151,6 @@ def _row(work: Path, weights: Path, left_out: tuple[str, ...], config: Pretraini
     from sorter.cluster.fit import ClusterConfig, find_clusters
     from sorter.io.whole import write_text_whole
     from sorter.io.workfolder import WorkFolder
-    from sorter.stages.cluster import inputs_digest
     from sorter.stages.embed import EmbedConfig, embed
 
     settings = ClusterConfig(embedding="pretrained")
@@ -161,7 +160,7 @@ def _row(work: Path, weights: Path, left_out: tuple[str, ...], config: Pretraini
         return json.loads(cached.read_text())
     folder = WorkFolder.open(work)
     embedding, hits = embed(folder, EmbedConfig(model="pretrained", weights=str(weights))), folder.read_hits()
-    log.info("bench: %s with %s (%s)", work.stem, weights.stem, inputs_digest(embedding, hits)[:8])
+    log.info("bench: %s with %s", work.stem, weights.stem)
     found = []
     for seed in config.cluster_seeds:
         clustering = find_clusters(embedding, hits.photons[hits.is_hit], replace(settings, seed=seed))

@@ -20,7 +20,7 @@ _OPTIONS = {
     "min_samples": "neighbours that make a point dense; more gives more noise",
     "selection": "eom (few large clusters) or leaf (many small ones)",
     "largest_share": "clusters of more than this share of the hits are cut into their parts; 1: never",
-    "bright_share": "share of the hits, brightest first, in which clusters are sought (default: 0.5 for pretrained, else 1)",
+    "bright_share": "share of the hits, brightest first, in which clusters are sought (default: what suits the embedding)",
     "max_fit": "most hits that are fitted; of more, that many are drawn and the others assigned by them",
     "seed": "seed of UMAP",
 }

@@ -83,5 +83,10 @@ def main(args: argparse.Namespace) -> int:
         return 0
     share = "" if noise is None else f", {100 * noise:.0f} % of the hits in none of them"
     print_text(f"{summary['frames']} frames, {summary['hits']} hits, {clustering.n_clusters} clusters{share}")
+    sought = clustering.meta.get("n_clustered_first") or 0
+    if clustering.n_clusters and sought < 0.9 * len(clustering.labels):
+        print_text(
+            f"clusters were sought among the {sought} brightest hits; assigned_cluster says where the others belong"
+        )
     print_text(f"report:   {path}\nexplorer: shotsort explore {args.work}")
     return 0

@@ -83,9 +83,11 @@ def _clusters(shot: Snapshot) -> Iterator[str]:
     labels = shot.clustering.labels
     noise = float((labels < 0).mean()) if len(labels) else 0.0
     if shot.n_clusters and noise > MUCH_NOISE:
+        sought = shot.clustering.meta.get("n_clustered_first") or len(labels)
+        dim = f" Clusters were sought among the {sought:,} brightest hits." if sought < 0.9 * len(labels) else ""
         yield (
             f"{percent(noise)} of the hits belong to no cluster (noise). They are shown as a group of their own below"
-            f"{', with where their neighbours would put them' if (shot.clustering.assigned[labels < 0] >= 0).any() else ''}."
+            f"{', with where their neighbours would put them' if (shot.clustering.assigned[labels < 0] >= 0).any() else ''}.{dim}"
         )
     if shot.hits is not None and not np.array_equal(np.sort(shot.clustering.frame_id), np.sort(shot.hits.hit_ids)):
         yield "The hits have changed since they were clustered: run <code>shotsort sort</code> again."

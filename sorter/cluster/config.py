@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from sorter.core.config import require
 
-#: Embeddings in which clusters are sought among the brightest hits first, by default: they keep bright kinds so far apart that
-#: dim hits, which lie between, would join them.
-BRIGHT_SHARES = {"pretrained": 0.5}
+#: Embeddings in which clusters are sought by default among the hits that are at most so many times dimmer than the 90th
+#: percentile: they keep bright kinds so far apart that dim hits, which lie between, would join them.
+BRIGHT_SPANS = {"pretrained": 40.0}
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ClusterConfig:
     hits, at least 15, and takes the result on which the others agree most.
     largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some.
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
-    (1: all; None: what `BRIGHT_SHARES` says of the embedding); the others stay noise and are assigned by their neighbours.
+    (1: all; None: what `BRIGHT_SPANS` says of the embedding); the others stay noise and are assigned by their neighbours.
     one_population: whether clusters between which the
     density has no valley are taken back. max_fit: most hits that HDBSCAN and UMAP are fitted to; of more, that many are drawn
     at random, and the others placed and assigned by them.
@@ -56,7 +56,3 @@ class ClusterConfig:
         share = self.bright_share
         require(share is None or 0 < share <= 1, f"bright_share = {share}: must lie in (0, 1]")
         require(bool(self.embedding), "embedding: give a name")
-
-    def bright_share_of(self, embedding: str) -> float:
-        """The share that holds for an embedding."""
-        return BRIGHT_SHARES.get(embedding, 1.0) if self.bright_share is None else self.bright_share

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sorter.cluster.assign import assign_by_neighbours, medoids
 from sorter.cluster.assigner import Assigner
-from sorter.cluster.config import ClusterConfig
+from sorter.cluster.config import BRIGHT_SPANS, ClusterConfig
 from sorter.cluster.density import by_size
 from sorter.cluster.groups import SMALLEST_CLUSTER, Groups, cluster_sizes, drawn, find_groups, renumbered
 from sorter.cluster.identity import keep_numbers, lost
@@ -27,6 +27,7 @@ __all__ = [
     "find_clusters",
     "fit",
     "lay_out",
+    "rows_to_fit",
 ]
 
 #: Brightest hits are clustered first where the 90th percentile of photons is this many times the 10th.
@@ -73,7 +74,7 @@ def cluster_points(
     name: of the embedding; photons (N,); before: an earlier clustering of frames of the run, from which clusters that are still
     there keep their numbers; what changed is in the meta, ``changes`` and ``gone`` (numbers that none continues).
     """
-    groups = find_groups(points, bright_rows(photons, config.bright_share_of(name)), config)
+    groups = find_groups(points, rows_to_fit(photons, name, config.bright_share), config)
     old_numbers = by_size(groups.labels)[1]
     changes = None
     if before is not None:
@@ -108,6 +109,14 @@ def _persistence(groups: Groups, numbers: NDArray[np.int32]) -> list[float | Non
     """Stability of each cluster in [0, 1]; None for a rare one, which another fit found."""
     of = dict(zip(numbers.tolist(), groups.result.persistence.tolist()))
     return [round(of[c], 4) if c in of else None for c in range(len(numbers))]
+
+
+def rows_to_fit(photons: NDArray, embedding: str, share: float | None) -> NDArray[np.int64]:
+    """Rows, ascending, of the hits in which clusters are sought: `bright_rows` of ``share``; where that is None, those bright
+    enough for the embedding (`BRIGHT_SPANS`), or all."""
+    if share is not None or embedding not in BRIGHT_SPANS or not len(photons):
+        return bright_rows(photons, 1.0 if share is None else share)
+    return np.flatnonzero(photons >= np.percentile(photons, 90) / BRIGHT_SPANS[embedding])
 
 
 def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:

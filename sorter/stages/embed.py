@@ -58,6 +58,10 @@ class EmbedConfig:
 
     def __post_init__(self) -> None:
         require(bool(self.model) and all(self.model.split("+")), f"--model {self.model!r}: name a model")
+        require(
+            not self.weights or PRETRAINED in self.model.split("+"),
+            f"--weights {self.weights}: are of the pre-trained encoder, not of {self.model}; give --model {PRETRAINED}",
+        )
         require(self.batch >= 1, f"--batch {self.batch}: must be at least 1")
         require(self.device in DEVICES, f"--device {self.device}: choose one of {', '.join(DEVICES)}")
 

@@ -10,7 +10,7 @@ from sorter.cluster import reduce
 from sorter.cluster.assign import assign_by_neighbours, medoids
 from sorter.cluster.assigner import Assigner
 from sorter.cluster.density import by_size, density_clusters, one_population, resample_agreement, stable_clusters
-from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_points, cluster_sizes, fit, lay_out
+from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_points, cluster_sizes, fit, lay_out, rows_to_fit
 from sorter.cluster.identity import keep_numbers
 from sorter.cluster.reduce import Projection, concatenate, principal_components, scale_block
 from sorter.core.clustering import Clustering
@@ -119,6 +119,13 @@ def test_dim_hits_are_assigned_but_stay_noise():
     dim = photons[np.argsort(made.frame_id)] < np.median(photons)
     assert (clustering.labels[dim] == -1).all() and (clustering.labels[~dim] >= 0).mean() > 0.9
     assert adjusted_rand_score(kind[np.argsort(made.frame_id)], clustering.assigned) > 0.95
+
+
+def test_the_pretrained_embedding_is_clustered_where_it_is_bright_enough():
+    wide, narrow = np.geomspace(1e2, 1e6, 50), np.geomspace(3e4, 1e6, 50)
+    assert 20 <= len(rows_to_fit(wide, "pretrained", None)) <= 30 and rows_to_fit(wide, "pretrained", None)[-1] == 49
+    assert len(rows_to_fit(narrow, "pretrained", None)) == 50 == len(rows_to_fit(wide, "contrastive", None))
+    assert len(rows_to_fit(wide, "pretrained", 0.2)) == 10 and len(rows_to_fit(wide[:0], "pretrained", None)) == 0
 
 
 def test_bright_rows_are_all_where_brightness_is_narrow():
