@@ -27,7 +27,7 @@ def record(path, frames):
     """A complete file, as ingest and watch read it."""
     with h5py.File(path, "w") as file:
         file["frames"] = frames
-        file["energy"] = np.arange(len(frames)) / 8
+        file["pulse_energy_uj"] = np.arange(len(frames)) / 8
     return path
 
 
