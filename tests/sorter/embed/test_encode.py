@@ -1,5 +1,7 @@
 """Embedding: independent of batch, order and selection; errors of the reading thread arrive."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from sorter.core.errors import InputError
 from sorter.core.frames import ArrayFrameStore
 from sorter.core.geometry import Geometry
-from sorter.embed.encode import encode, features_encoder
+from sorter.embed.encode import encode, features_encoder, side_by_side
 from sorter.models.polar_model import ModelCard, PolarModel, build_network
 from sorter.preprocess.polar import PolarMap, choose_grid
 from tests.workfolders import bad_pixels, make_frames
@@ -77,3 +79,26 @@ def test_an_error_in_the_encoder_stops_the_thread() -> None:
 
     with pytest.raises(RuntimeError, match="no memory"):
         encode(store, polar, broken, batch=2)
+
+
+def test_batches_side_by_side_come_in_order_and_leave_torch_as_it_was():
+    before = torch.get_num_threads()
+    batches = [(np.array([i], np.uint64), torch.full((1, 2), float(i))) for i in range(7)]
+    pause = [0.02 * (i % 3) for i in range(7)]
+
+    def encoder(counts):
+        time.sleep(pause[int(counts[0, 0])])
+        return counts.numpy() + torch.get_num_threads()
+
+    found = list(side_by_side(iter(batches), encoder, 3))
+    assert [int(ids[0]) for ids, _ in found] == list(range(7))
+    assert all((vectors == i + 1).all() for i, (_, vectors) in enumerate(found)), "each with one thread of torch"
+    assert torch.get_num_threads() == before
+
+
+def test_what_goes_wrong_in_an_encoder_is_raised():
+    def encoder(counts):
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(side_by_side(iter([(np.array([1], np.uint64), torch.zeros(1, 2))]), encoder, 2))
