@@ -135,6 +135,7 @@ def umap(
 
     init (N, n_dims): places to start from; without them the spectrum of the graph says. Needs N > n_dims + 1.
     """
+    from threadpoolctl import threadpool_limits
     from umap import UMAP
 
     start: Any = "spectral" if len(vectors) > 10 * n_dims else "random"
@@ -142,7 +143,8 @@ def umap(
         n_components=n_dims, n_neighbors=min(n_neighbors, len(vectors) - 1), min_dist=min_dist,
         random_state=int(np.random.default_rng(seed).integers(2**31)), init=start if init is None else init, n_jobs=1,
     )  # fmt: skip
-    with warnings.catch_warnings():
+    # numba, which UMAP calls, sets OpenMP's number of threads for the whole process, torch's included: it is put back at the end.
+    with threadpool_limits(limits=None), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a spectrum of a graph in pieces falls back to random, as it should
         return model.fit_transform(np.asarray(vectors, np.float32)).astype(np.float32)
 

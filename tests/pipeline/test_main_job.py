@@ -153,7 +153,7 @@ def test_killed_at_any_moment_it_comes_to_the_same_result(run, tmp_path):
     def command(folder):
         return [sys.executable, "-m", "apps.cli", "sort", str(run), "-w", str(tmp_path / folder), *SORT]
 
-    # Each run in a process of its own: rounding, and with it UMAP, may depend on what else a process has done before.
+    # Each run in a process of its own, with as many threads: rounding, and with it UMAP, depends on their number.
     settings = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "stdout": subprocess.DEVNULL}
     subprocess.run(command("whole"), check=True, **settings)
     for _ in range(3):

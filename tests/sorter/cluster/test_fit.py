@@ -1,6 +1,9 @@
 """Density, one population, assignment and the whole fit, on blobs."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +37,16 @@ def embedding(points, name="made", seed=3):
 
 
 FAST = ClusterConfig(umap_dims=0)
+
+
+def test_a_layout_leaves_the_number_of_threads_of_torch():
+    # numba sets it in launching its own: a training would come out another way after UMAP than in a fresh process.
+    code = (
+        "import torch, numpy as np; from sorter.cluster.reduce import umap; torch.ones(2, 2) @ torch.ones(2, 2);"
+        "umap(np.random.default_rng(0).random((60, 4)), 2, 5, 0.1, 0); print(torch.get_num_threads())"
+    )
+    settings = {"env": {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}, "text": True}
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, **settings).stdout == "1\n"
 
 
 def test_blobs_are_found_and_named_by_size():
