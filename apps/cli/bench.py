@@ -15,6 +15,7 @@ BENCHES = {
     "labelling": "label quality per click, calibration of proposals, classes that nobody named",
     "pretraining": "the pre-trained encoder on runs and kinds it has not seen",
     "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
+    "phasing": "iterative phasing against bare transforms and cohere-core: rates and errors",
     "explorer": "the explorer in a browser: start, zoom, lasso, label, undo, memory",
     "scale": "seconds, frames a second and peak memory of each stage as a run grows",
     "watch": "sorting while recording: rate, latency, and twice the rate that can be kept up with",

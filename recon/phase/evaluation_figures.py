@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from recon.phase.alignment import align
 from recon.phase.card import model_card
@@ -74,6 +75,9 @@ def errors_figure(found: Evaluation) -> Figure:
             values = np.sort(found.figures[name][:, column])
             ax.step(values, np.arange(1, len(values) + 1) / len(values), color=_COLOURS[name], label=_NAMES[name])
         ax.set(xlabel=label, ylabel="share of crystals", xscale="log", ylim=(0, 1.02))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     axes[1, 0].axvline(PHASED_RAD, color="0.6", lw=0.8, ls="--")
     axes[1, 0].legend(fontsize=7)
     return figure

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
-from torch import Tensor, nn
+from torch import Tensor
 
 from recon.phase.data import magnitudes, padded
 from recon.phase.downsample import block_dct
@@ -20,20 +19,16 @@ from recon.phase.problem import Problem
 from recon.phase.refine import scaled
 from recon.phase.support import GaussianBlur, limit_volume, shrink_wrap
 from recon.phase.train import load_network
-from recon.training.weights import pick_device
+from recon.training.predictor import TrainedNetwork
 
 SHIPPED = Path(__file__).parent / "weights" / "small.safetensors"
 
 
-class Predictor:
+class Predictor(TrainedNetwork):
     """A trained network, ready. weights: a file of `recon phase train` (None: the shipped ones); device: cpu, cuda or auto."""
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        self.path = Path(weights) if weights is not None else SHIPPED
-        self.device = pick_device(device)
-        self.model: nn.Module
-        self.model, self.meta = load_network(self.path)
-        self.model.to(self.device)
+        super().__init__(load_network, weights or SHIPPED, device, ("network", "parameters"))
         self.input_side = NETWORKS[self.meta["network"]].input_side
 
     @torch.no_grad()
@@ -53,10 +48,6 @@ class Predictor:
             shrink_wrap(obj.abs(), GaussianBlur(problem.shape, 0.7), 0.3), obj.abs(), LARGEST_SUPPORT
         )
         return solutions(problem, obj, supports, time.perf_counter() - begin, 0)
-
-    def describe(self) -> dict[str, Any]:
-        """Which weights these are, JSON-ready."""
-        return {"weights": self.path.name, "network": self.meta["network"], "parameters": self.meta["parameters"]}
 
 
 def filled(counts: NDArray, bad_pixels: NDArray[np.bool_]) -> NDArray[np.float32]:

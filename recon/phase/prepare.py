@@ -14,7 +14,8 @@ from sorter.core.config import require
 from sorter.core.errors import InputError
 
 SMALLEST = 32
-_SIDES = (32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512)
+_SIDES = (32, 48, 64, 96, 128)
+_OUTSIDE = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class PrepareConfig:
 @dataclass(frozen=True)
 class Pattern:
     """counts (n, n, n) float32 with the peak in the middle (n // 2), 0 at bad_pixels (bool); geometry; first_px: where the cube
-    begins in the scan; remarks."""
+    begins in the scan (negative: before it); remarks."""
 
     name: str
     counts: NDArray[np.float32]
@@ -71,13 +72,24 @@ def prepare(scan: Scan, config: PrepareConfig | None = None) -> Pattern:
         if not all(0 <= p < n for p, n in zip(peak, shape, strict=True)):
             raise InputError(f"{name}: the centre {peak} lies outside of the scan of {_by(shape)} voxels")
     side = _side(shape, peak, config.side, name)
-    first = tuple(p - side // 2 for p in peak)
-    part = tuple(slice(f, f + side) for f in first)
-    counts = np.where(counts < config.threshold, 0, counts)[part]
+    first = tuple(int(p) - side // 2 for p in peak)
+    counts, bad, outside = _cube(np.where(counts < config.threshold, 0, counts), bad, first, side)
     if counts.sum() <= 0:
         raise InputError(f"{name}: no counts are left above {config.threshold:g}; lower --threshold")
     remarks = [*scan.remarks, f"cube of {side} voxels about the peak at {tuple(int(p) for p in peak)} of {_by(shape)}"]
-    return Pattern(name, np.ascontiguousarray(counts), bad[part].copy(), scan.geometry, first, tuple(remarks))  # type: ignore[arg-type]
+    if outside:
+        remarks.append(f"{outside} planes of the cube lie outside of the scan: left out like bad pixels")
+    return Pattern(name, counts, bad, scan.geometry, first, tuple(remarks))  # type: ignore[arg-type]
+
+
+def _cube(
+    counts: NDArray[np.float32], bad: NDArray[np.bool_], first: tuple[int, ...], side: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], int]:
+    """Counts and bad pixels of the cube that begins at ``first``, and how many of its planes were not measured (bad, too)."""
+    beyond = [(max(0, -f), max(0, f + side - n)) for f, n in zip(first, counts.shape, strict=True)]
+    part = tuple(slice(max(0, f), f + side) for f in first)
+    outside = sum(map(sum, beyond))
+    return np.pad(counts[part], beyond), np.pad(bad[part], beyond, constant_values=True), outside
 
 
 def _clean(scan: Scan, config: PrepareConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -148,7 +160,9 @@ def _only_peak(counts: NDArray[np.float32], peak: NDArray[np.int64], name: str, 
 
 
 def _side(shape: tuple[int, ...], peak: tuple[int, ...], wanted: int | None, name: str) -> int:
-    fits = min(2 * min(p, n - p) for p, n in zip(peak, shape, strict=True))
+    """Side of the cube: at most ``_OUTSIDE`` of it may lie beyond the scan, as a peak is seldom right in the middle."""
+    near = min(min(p, n - p) for p, n in zip(peak, shape, strict=True))
+    fits = min(*shape, int(near / (0.5 - _OUTSIDE)) // 2 * 2)
     if wanted is not None and wanted > fits:
         raise InputError(
             f"{name}: a cube of {wanted} about the peak {tuple(int(p) for p in peak)} leaves the scan; at most {fits} fit"
@@ -159,7 +173,7 @@ def _side(shape: tuple[int, ...], peak: tuple[int, ...], wanted: int | None, nam
             f"{SMALLEST} are needed: "
             "the peak is too near the border"
         )
-    return wanted or max(s for s in _SIDES[:5] if s <= fits)
+    return wanted or max(s for s in _SIDES if s <= fits)
 
 
 def _by(shape: tuple[int, ...]) -> str:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from recon.phase.iterate import Solutions
 from recon.phase.lab import LabFrame, lab_frame, to_lab
 from recon.phase.prepare import Pattern
 from recon.phase.problem import Problem
@@ -61,18 +62,21 @@ class PhaseResult:
 
 
 def result_of(
-    pattern: Pattern, problem: Problem, objects: torch.Tensor, supports: torch.Tensor, chi2: float, free_llk: float,
-    seconds: float, made_by: dict[str, Any],
-) -> PhaseResult:  # fmt: skip
-    """Of answers (B, n, n, n), best first: the best, and how far the others agree with it."""
+    pattern: Pattern, problem: Problem, found: Solutions, made_by: dict[str, Any], seconds: float | None = None
+) -> PhaseResult:
+    """The best of the answers ``found``, and how far the others agree with it; seconds: where preparation counts as well."""
+    objects = found.objects
     best = objects[0]
     field_ = torch.fft.fftshift(torch.fft.fftn(best).abs()).cpu().numpy()
     curves = {}
     if len(objects) > 1:
         curves["fsc"] = fourier_shell_correlation(best, objects[1])
         curves["prtf"] = phase_retrieval_transfer(list(objects), problem.amplitude, problem.known)
-    obj, support = _in_the_middle(best.cpu().numpy(), supports[0].cpu().numpy())
-    return PhaseResult(pattern, obj, support, field_, chi2, free_llk, seconds, made_by, curves)
+    obj, support = _in_the_middle(best.cpu().numpy(), found.supports[0].cpu().numpy())
+    return PhaseResult(
+        pattern, obj, support, field_, float(found.chi2[0]), float(found.free_llk[0]),
+        found.seconds if seconds is None else seconds, made_by, curves,
+    )  # fmt: skip
 
 
 def _in_the_middle(

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from recon.shape.polar import PolarMap, polar_map
 from recon.shape.solids import Solid, solid
 from recon.shape.stielow import grey
 from recon.shape.train import load_network
-from recon.training.weights import pick_device
+from recon.training.predictor import TrainedNetwork
 from sim.orientation import normalize
 from sim.symmetry import to_fundamental
 from sorter.core.errors import InputError
@@ -102,16 +101,13 @@ def _map_of(geometry: Geometry) -> PolarMap:
     return polar_map(geometry)
 
 
-class Predictor:
+class Predictor(TrainedNetwork):
     """A trained network, ready. weights: a file of `recon shape train` (None: the shipped ones for a known solid, "solids": those
     that tell solids apart); device: cpu, cuda or auto."""
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
         shipped = {None: SHIPPED, "solids": SHIPPED_SOLIDS}
-        self.path = shipped[weights] if weights in shipped else Path(weights)
-        self.device = pick_device(device)
-        self.model, self.meta = load_network(self.path)
-        self.model.to(self.device)
+        super().__init__(load_network, shipped.get(weights, weights), device, ("preset", "parameters"))
         self.solids: list[Solid] = [solid(name) for name in self.meta["solids"]]
 
     def number_of(self, name: str) -> int:
@@ -122,10 +118,6 @@ class Predictor:
                 f"{self.path.name}: weights for {', '.join(names)}, not for {name}; give others with --weights (solids)"
             )
         return names.index(name)
-
-    def describe(self) -> dict[str, Any]:
-        """Which weights these are, JSON-ready."""
-        return {"weights": self.path.name, "preset": self.meta["preset"], "parameters": self.meta["parameters"]}
 
     def predict(
         self, blocks: Iterable[NDArray], good: NDArray[np.bool_], geometry: Geometry, *, known: str | None = None,

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from recon.speckle.check import check_shape, check_standardised
 from recon.speckle.train import load_network
-from recon.training.weights import pick_device
+from recon.training.predictor import TrainedNetwork
 from sim.scattering.disks import standardise
 
 SHIPPED = Path(__file__).parent / "weights" / "small.safetensors"
@@ -43,15 +41,11 @@ class Counts:
         return np.sqrt(np.maximum(self.probability @ self.counts.astype(float) ** 2 - self.mean**2, 0))
 
 
-class Predictor:
+class Predictor(TrainedNetwork):
     """A trained network, ready. weights: a file of `recon speckle train` (None: the shipped ones); device: cpu, cuda or auto."""
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        self.path = Path(weights) if weights is not None else SHIPPED
-        self.device = pick_device(device)
-        self.model: nn.Module
-        self.model, self.meta = load_network(self.path)
-        self.model.to(self.device)
+        super().__init__(load_network, weights or SHIPPED, device, ("network", "seed", "parameters"))
         self.counts = np.array(self.meta["counts"], np.int64)
         self.smallest_px = int(self.meta["side_px"])
 
@@ -82,11 +76,6 @@ class Predictor:
             check_standardised(part, where)
             found.append(self.logits(torch.from_numpy(part.astype(np.float32))).softmax(1).numpy())
         return Counts(self.counts, np.concatenate(found))
-
-    def describe(self) -> dict[str, Any]:
-        """Which weights these are, JSON-ready."""
-        return {"weights": self.path.name, "network": self.meta["network"], "seed": self.meta["seed"],
-                "parameters": self.meta["parameters"]}  # fmt: skip
 
 
 def _parts(blocks: Iterable[NDArray], batch: int) -> Iterator[NDArray]:

@@ -17,7 +17,7 @@ from recon.phase.network import NETWORKS, ChanNet, patterson
 from recon.phase.predict import Predictor, filled
 from recon.phase.problem import Problem, resized
 from recon.phase.quality import object_errors
-from recon.phase.refine import LOSSES, RefineConfig, _padded_fft, refine
+from recon.phase.refine import LOSSES, RefineConfig, _padded_fft, refine, scaled
 from recon.phase.train import PRESETS, load_network, preset, train
 from recon.training.weights import n_parameters
 from sorter.core.errors import InputError
@@ -217,10 +217,11 @@ def test_refinement_improves_a_blurred_start(changes):
         object_errors(start, torch.from_numpy(truth)),
         object_errors(found.objects[0], torch.from_numpy(truth)),
     )
-    assert after.phase_error_rad < before.phase_error_rad
-    assert after.shape_error < 0.85 * before.shape_error, "rounding alone moves this by 0.04 with the Poisson loss"
+    # a start that differs by a millionth ends elsewhere: phase 0.33 to 0.63, shape 0.60 to 0.87 of that of the start
+    assert after.phase_error_rad < 0.8 * before.phase_error_rad
+    assert after.shape_error < before.shape_error
+    assert found.chi2[0] < 0.2 * problem.modulus().chi2(scaled(problem, start[None]))[0]
     assert found.supports[0].float().mean() <= 1 / 8
-    assert found.chi2[0] < 0.05
 
 
 def test_refined_settings_are_checked():

@@ -45,13 +45,20 @@ def test_a_scan_is_centred_and_cropped():
     assert prepare(scan(), PrepareConfig(side=40)).side == 40
 
 
-def change(**values):
-    def spoil(counts):
-        for at, value in values["at"].items():
-            counts[at] = value
-        return counts
-
-    return spoil
+@pytest.mark.parametrize("off", [(1, 0, 0), (0, -1, 2)])
+def test_a_peak_beside_the_middle_is_centred(off):
+    small = pattern(crystal(32), 1e6)
+    small = np.roll(small, [16 - i for i in np.unravel_index(small.argmax(), small.shape)], (0, 1, 2))
+    counts = np.roll(small, off, (0, 1, 2))
+    found = prepare(Scan("test", counts, np.zeros(counts.shape, bool)))
+    assert found.side == 32 and np.unravel_index(found.counts.argmax(), (32,) * 3) == (16, 16, 16)
+    assert found.first_px == off and "outside of the scan" in found.remarks[-1]
+    planes = [sum(found.bad_pixels.all(tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    assert planes == [abs(o) for o in off]
+    seen = ~found.bad_pixels
+    assert np.array_equal(found.counts[seen], small[seen])
+    with pytest.raises(InputError, match="too near the border"):
+        prepare(Scan("test", np.roll(small, -6, 1), np.zeros(counts.shape, bool)))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +94,7 @@ def test_remedies_work():
     capped = np.minimum(found.counts, 500)
     left_out = prepare(Scan("test", capped, found.bad_pixels), PrepareConfig(saturation=500, center_px=(20, 25, 24)))
     assert left_out.bad_pixels.sum() == (capped == 500).sum() and left_out.counts.max() < 500
-    with pytest.raises(InputError, match="at most 40 fit"):
+    with pytest.raises(InputError, match="at most 44 fit"):
         prepare(found, PrepareConfig(side=64))
     with pytest.raises(InputError, match="outside"):
         prepare(found, PrepareConfig(center_px=(99, 0, 0)))
