@@ -14,7 +14,7 @@ from tests.recon.test_phase_iterate import crystal, pattern
 
 
 def test_tables_of_a_small_bench(tmp_path, monkeypatch):
-    monkeypatch.setattr("apps.bench.phasing.CLASSICAL", "5ER")
+    monkeypatch.setattr("apps.bench.phasing_tables.CLASSICAL", "5ER")
     np.save(tmp_path / "scan.npy", pattern(crystal(40), 1e6))
     config = PhasingBenchConfig((32,), 2, 1, crystals=1, scan=str(tmp_path / "scan.npy"), scan_side=32)
     result = bench_phasing(config)
