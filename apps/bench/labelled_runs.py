@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,13 @@ def kept(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def short_hash(value: Any) -> str:
     """16 hex digits that stand for a JSON-ready value in a file name."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def given_runs(runs: Iterable[str]) -> tuple[str, ...]:
+    """Labelled files or work folders that a person named. Raises InputError for one that is not there."""
+    for run in runs:
+        require(Path(run).exists(), f"{run}: no such file or work folder")
+    return tuple(runs)
 
 
 def simulated_run(recipe: str, frames: int, seed: int, folder: Path) -> Path:

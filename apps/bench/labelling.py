@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.bench.click_curves import Pool, clicks_to, curves, mean_curves, membership
-from apps.bench.labelled_runs import kept, prepared, short_hash, simulated_run, vectors_of_hits
+from apps.bench.labelled_runs import given_runs, kept, prepared, short_hash, simulated_run, vectors_of_hits
 from sorter.core.config import require
 from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng
@@ -237,11 +237,8 @@ def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_json, print_text
 
-    for run in args.runs:
-        if not Path(run).exists():
-            raise InputError(f"{run}: no such file or work folder")
     plain = {n: getattr(args, n) for n in ("recipe", "frames", "embedding", "clicks", "draws", "folder")}
-    result = bench_labelling(LabellingBenchConfig(seeds=tuple(args.seeds), runs=tuple(args.runs), **plain))
+    result = bench_labelling(LabellingBenchConfig(seeds=tuple(args.seeds), runs=given_runs(args.runs), **plain))
     if args.figure:
         from apps.bench.labelling_figure import draw
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from apps.bench.labelled_runs import cost_of, kept, prepared, short_hash, simulated_run, vectors_of_hits
+from apps.bench.labelled_runs import cost_of, given_runs, kept, prepared, short_hash, simulated_run, vectors_of_hits
 from apps.bench.methods import BASELINES, LABELLED, METHODS, default_method, labelled_accuracy
 from apps.bench.sorting_table import mean_of, paired, summarise, table_text
 from sorter.core.config import config_to_dict, require
-from sorter.core.errors import InputError
 from sorter.io.workfolder import WorkFolder
 
 log = logging.getLogger(__name__)
@@ -188,11 +187,9 @@ def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_json, print_text
 
-    for run in args.runs:
-        if not Path(run).exists():
-            raise InputError(f"{run}: no such file or work folder")
-    names = ("recipes", "frames", "seeds", "runs", "methods", "cluster_seeds")
-    result = bench_sorting(SortingBenchConfig(folder=args.folder, **{n: tuple(getattr(args, n)) for n in names}))
+    names = ("recipes", "frames", "seeds", "methods", "cluster_seeds")
+    several = {n: tuple(getattr(args, n)) for n in names}
+    result = bench_sorting(SortingBenchConfig(folder=args.folder, runs=given_runs(args.runs), **several))
     if args.figure:
         from apps.bench.sorting_figure import draw
 

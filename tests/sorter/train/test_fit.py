@@ -13,7 +13,6 @@ from sorter.core.frames import ArrayFrameStore
 from sorter.core.geometry import Geometry
 from sorter.models.factor_vae import FactorVAE, FactorVAEConfig
 from sorter.models.polar_model import PolarModel, load_model
-from sorter.train.callbacks import Curves
 from sorter.train.config import TrainConfig
 from sorter.train.fit import fit
 from sorter.train.modules import FactorVAETraining
@@ -38,25 +37,13 @@ def weights(model: PolarModel) -> torch.Tensor:
 
 @pytest.mark.parametrize("model", ["contrastive", "factorvae"])
 def test_a_stopped_training_ends_where_an_uninterrupted_one_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+    tmp_path: Path, stopped_in_its_third_epoch, model: str
 ) -> None:
-    monkeypatch.setattr(fit_module, "_STEPS_PER_EPOCH", 3)
-    monkeypatch.setattr(fit_module, "_CHECKPOINT_EVERY_S", 0.0)
+    stopped = stopped_in_its_third_epoch(fit_module)
     config, store = TrainConfig(model=model, steps=9, **SMALL), make_store()
     straight, _ = fit(store, config, tmp_path / "a", {})
-    rows, end = 0, Curves.on_train_epoch_end
-
-    def stop_in_the_third_epoch(self: Curves, trainer: object, module: object) -> None:
-        nonlocal rows
-        rows += 1
-        if rows == 3:
-            raise KeyboardInterrupt
-        end(self, trainer, module)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Curves, "on_train_epoch_end", stop_in_the_third_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            fit(store, config, tmp_path / "b", {})
+    with stopped:
+        fit(store, config, tmp_path / "b", {})
     assert list((tmp_path / "b").glob("training-*.ckpt")) and not (tmp_path / "b" / "config.json").exists()
     resumed, _ = fit(store, config, tmp_path / "b", {})
     assert torch.equal(weights(straight), weights(resumed))

@@ -10,7 +10,6 @@ import sorter.train.pretrain as pretrain_module
 from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 from sorter.preprocess.polar import PolarGrid, PolarMap
-from sorter.train.callbacks import Curves
 from sorter.train.config import PairConfig
 from sorter.train.pairs import PairBatches, PatternBank
 from sorter.train.pretrain import pretrain
@@ -91,25 +90,11 @@ def train(folder: Path, seed: int = 0) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
-def test_a_stopped_training_ends_where_an_uninterrupted_one_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pretrain_module, "_STEPS_PER_EPOCH", 3)
-    monkeypatch.setattr(pretrain_module, "_CHECKPOINT_EVERY_S", 0.0)
+def test_a_stopped_training_ends_where_an_uninterrupted_one_does(tmp_path: Path, stopped_in_its_third_epoch) -> None:
+    stopped = stopped_in_its_third_epoch(pretrain_module)
     straight = train(tmp_path / "a")
-    rows, end = 0, Curves.on_train_epoch_end
-
-    def stop_in_the_third_epoch(self: Curves, trainer: object, module: object) -> None:
-        nonlocal rows
-        rows += 1
-        if rows == 3:
-            raise KeyboardInterrupt
-        end(self, trainer, module)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Curves, "on_train_epoch_end", stop_in_the_third_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "b")
+    with stopped:
+        train(tmp_path / "b")
     assert list((tmp_path / "b").glob("training-*.ckpt"))
     assert torch.equal(straight, train(tmp_path / "b"))
     assert not torch.equal(straight, train(tmp_path / "c", seed=1))
