@@ -85,13 +85,15 @@ def prepared(source: Path, folder: Path, models: list[str]) -> WorkFolder:
         find_hits(path)
     work = WorkFolder.open(path)
     for name in models:
-        if name in work.result_names("embeddings"):
+        there = name in work.result_names("embeddings")
+        if there and name not in UNTRAINED:
             continue
         with peak_memory() as memory:
             if name not in UNTRAINED:
                 train(work, TrainConfig(model=name))
-            embed(work, EmbedConfig(model=name))
-        write_text_whole(folder / f"{source.stem}__{name}__memory.json", json.dumps(memory) + "\n")
+            embed(work, EmbedConfig(model=name))  # rests unless the shipped weights have changed
+        if not there:
+            write_text_whole(folder / f"{source.stem}__{name}__memory.json", json.dumps(memory) + "\n")
     return work
 
 
