@@ -13,20 +13,20 @@ from sorter.core.config import require
 
 log = logging.getLogger(__name__)
 
-HELP = "The explorer in headless Chromium: seconds from start to picture, zoom, lasso, label, undo; memory of server and page."
+HELP = "The explorer in headless Chromium, beside a plain scatter: start, zoom, lasso, label, undo; memory of server and page."
 EXAMPLE = """  shotsort bench explorer
   shotsort bench explorer --frames 1000000 --repeats 3 --json
 """
 #: What is timed, in the order of the table, with its heading.
 STEPS = {
-    "start_s": "start", "zoom_s": "zoom", "lasso_s": "lasso 10 %", "label_s": "label", "undo_s": "undo",
+    "start_s": "start", "whole_s": "all points", "zoom_s": "zoom", "lasso_s": "lasso 10 %", "label_s": "label", "undo_s": "undo",
     "server_mb": "server MB", "page_mb": "page MB",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ExplorerBenchConfig:
-    """frames: numbers of frames; repeats: of zoom, lasso, label and undo, of which the median counts; rival: whether the plain
+    """frames: numbers of frames; repeats: of zoom, lasso, label and undo, of which the median counts; rival: whether a plain
     scatter is timed too; timeout_s: how long one answer is waited for."""
 
     frames: tuple[int, ...] = (10_000, 100_000, 1_000_000)
@@ -46,17 +46,18 @@ def bench_explorer(config: ExplorerBenchConfig) -> dict[str, Any]:
     (`apps.bench.explorer_data`). Raises InputError without playwright or a Chromium.
     """
     from apps.bench.explorer_data import make_big_work_folder
-    from apps.bench.explorer_drive import Explored, Plain, browser
+    from apps.bench.explorer_drive import Explored, Plain, PlainCanvas, browser
 
     rows = []
-    with browser() as chromium, tempfile.TemporaryDirectory(prefix="shotsort-bench-") as folder:
+    with browser() as launch, tempfile.TemporaryDirectory(prefix="shotsort-bench-") as folder:
         for n in config.frames:
             log.info("%d frames: making the work folder", n)
             work = make_big_work_folder(Path(folder) / str(n), n)
-            for kind in (Explored, Plain) if config.rival else (Explored,):
+            for kind in (Explored, Plain, PlainCanvas) if config.rival else (Explored,):
                 log.info("%d frames: %s", n, kind.name)
-                with kind(chromium, work, config.timeout_s) as program:
-                    rows.append({"program": kind.name, "frames": n, **program.measure(config.repeats)})
+                with kind(launch, work, config.timeout_s) as program:
+                    row = {"program": kind.name, "frames": n, **program.measure(config.repeats)}
+                    rows.append({**row, "webgl_by": program.drawn_with()})
     return {"rows": rows, "repeats": config.repeats}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.explorer import frame_panels
+from apps.explorer.layout_figure import MOST_ON_CANVAS, MOST_POINTS
 from apps.explorer.showing import Showing
 from apps.explorer.state import MODES
 from apps.explorer.thumbnails import CLIPS, SCALES
@@ -18,8 +19,12 @@ class LookActions(Showing):
 
     mode: str
 
-    def do_hello(self, _value: str) -> None:
-        """The page is there."""
+    def do_hello(self, value: str) -> None:
+        """The page is there. value: "webgl", or "canvas" where it has no graphics card."""
+        if value == "webgl":
+            self.layout.most_points = MOST_POINTS
+            if len(self.state.points.xy) > MOST_ON_CANVAS:
+                self.refine()
         self.refresh_focus()
 
     def do_cluster(self, value: str) -> None:

@@ -36,6 +36,11 @@ class Average:
         """Whether all that are wanted were read."""
         return self.n_read >= len(self._wanted)
 
+    @property
+    def worth_showing(self) -> bool:
+        """Whether what was read last changes the picture much: the first few frames, and all of them."""
+        return self.complete or self.n_read <= AT_ONCE
+
     def read_more(self) -> None:
         """Read the next few."""
         self._running.update(self._store.read(self._wanted[self.n_read : self.n_read + AT_ONCE]))

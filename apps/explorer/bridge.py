@@ -53,15 +53,16 @@ class Wire:
         """A short message at the foot of the page."""
         self.toast = ("bad" if bad else "", html)
 
-    def send(self, done: int | None = None) -> None:
-        """Send what changed. ``done``: number of the page's message that this answers.
+    def send(self, done: int | None = None, always: bool = False) -> None:
+        """Send what changed, if anything did. ``done``: number of the page's message that this answers. ``always``: send even
+        where no panel changed, so that the page knows that the figures did.
 
         The answer holds ``sent`` (its own number), ``done``, ``panels`` (name -> HTML, the changed ones) and ``toast``
         ([kind, HTML] or null).
         """
         news = {name: self.panels[name] for name in PANELS if name in self._changed or not self.heard}
         said = self.toast if self.toast[1] else None
-        if done is None and not news and said is None:
+        if done is None and not news and said is None and not always:
             return
         self.done = self.done if done is None else done
         self._n_sent += 1

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.explorer.colors import Coloring
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Box = tuple[float, float, float, float]
 #: A pixel of the ground covers this many screen pixels.
@@ -20,11 +25,15 @@ class Ground:
     """Points xy (N, 2) in their colours, to be drawn as `picture` of any box."""
 
     def __init__(self, xy: NDArray[np.floating], coloring: Coloring) -> None:
+        self._xy, self._coloring = xy, coloring
+
+    @cached_property
+    def _points(self) -> DataFrame:
         import pandas as pd
 
-        red, green, blue = coloring.rgb().T.astype(np.float32)
-        x, y = np.asarray(xy, np.float32).T
-        self._points = pd.DataFrame({"x": x, "y": y, "red": red, "green": green, "blue": blue}, copy=False)
+        red, green, blue = self._coloring.rgb().T.astype(np.float32)
+        x, y = np.asarray(self._xy, np.float32).T
+        return pd.DataFrame({"x": x, "y": y, "red": red, "green": green, "blue": blue}, copy=False)
 
     def picture(self, box: Box, shape: tuple[int, int]) -> NDArray[np.uint32]:
         """(rows, columns) RGBA of the box (x0, x1, y0, y1), row 0 at the smallest y: the mean colour of the points in each

@@ -22,6 +22,8 @@ from apps.explorer.view import View, bare_figure
 
 #: Most points that are sent to the browser; beyond it a picture of all of them is the ground.
 MOST_POINTS = 50_000
+#: The same for a browser without a graphics card, which draws them on the plain canvas; the first picture has no more either.
+MOST_ON_CANVAS = 4_000
 MOST_SELECTED = 20_000
 ACCENT = "#ff5fa2"
 
@@ -30,7 +32,7 @@ class LayoutFigure:
     """Points of a layout over a density image; the selection on top.
 
     ground_wanted: the picture of all points is still to come, because what draws it is being loaded. Tools select nothing by
-    themselves: the polygon that was drawn is all that the browser sends.
+    themselves: the polygon that was drawn is all that the browser sends. most_points: drawn one by one at most.
     """
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class LayoutFigure:
         plot.toolbar.update(active_drag=self.lasso, active_scroll=wheel)
         self.view = View(plot, covered_px=(110, 30))
         self.ground_wanted = False
+        self.most_points = MOST_ON_CANVAS
         self.mapper = LinearColorMapper(palette=["#888888"], low=0, high=1, nan_color=NOISE_COLOR)
         self.ground, self.points, self.selected, self.focus, self.names = (
             ColumnDataSource(columns)
@@ -55,6 +58,7 @@ class LayoutFigure:
                 {"x": [], "y": [], "text": []},
             )
         )
+        self.ground.name = "ground"
         self.haze = plot.image_rgba("image", "x", "y", "w", "h", source=self.ground)
         color = {"field": "c", "transform": self.mapper}
         self.dots = plot.scatter("x", "y", source=self.points, fill_color=color, line_color=None, size=5)
@@ -74,7 +78,7 @@ class LayoutFigure:
         if whole:
             self.view.fit(_around(points.xy))
         self._points, self._order = points, order
-        self._ground = Ground(points.xy, coloring) if len(points.xy) > MOST_POINTS else None
+        self._ground = Ground(points.xy, coloring) if len(points.xy) > MOST_ON_CANVAS else None
         self.coloring = coloring
         self.mapper.update(palette=list(coloring.palette), low=coloring.low, high=coloring.high)
         return self.refine()
@@ -84,9 +88,9 @@ class LayoutFigure:
         box, order = self.view.shown(), self._order
         if self._ground is not None:
             order = order[self._points.in_box(*box)[order]]
-        rows, crowded = order[:MOST_POINTS], len(order) > MOST_POINTS
+        rows, crowded = order[: self.most_points], len(order) > self.most_points
         rows = rows[np.argsort(~np.isnan(self.coloring.values[rows]), kind="stable")]  # what has no category beneath
-        size = 7 if len(rows) < 2000 else 5 if len(rows) < 10_000 else 2 if crowded else 3
+        size = 2 if crowded else 7 if len(rows) < 2000 else 5 if len(rows) < 10_000 else 3
         self.dots.glyph.size, self.marks.glyph.size = size, size + 2
         self._opacity = 0.5 if crowded else 0.85
         self.points.data = _columns(self._points.xy, self.coloring, rows)
@@ -107,10 +111,11 @@ class LayoutFigure:
 
     def mark(self, rows: NDArray[np.int64], focus: int | None, any_selected: bool) -> None:
         """Show the points ``rows`` as selected and ring the point ``focus``; the others fade where anything is selected."""
-        if len(rows) > MOST_SELECTED:
+        most = min(MOST_SELECTED, self.most_points)
+        if len(rows) > most:
             chosen = np.zeros(len(self._order), bool)
             chosen[rows] = True
-            rows = self._order[chosen[self._order]][:MOST_SELECTED]
+            rows = self._order[chosen[self._order]][:most]
         self.dots.glyph.fill_alpha = 0.18 if any_selected else self._opacity
         self.haze.glyph.global_alpha = 0.3 if any_selected else 1.0
         self.selected.data = _columns(self._points.xy, self.coloring, rows)

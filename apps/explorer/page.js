@@ -2,7 +2,21 @@
 // The page's side of the explorer: clicks and keys become messages, panels show what the server sends.
 window.shotsort = (() => {
   const one = (query) => document.querySelector(query);
+  const drawn = drawnWith();
   let bridge = null, tools = {}, sent = 0, done = 0, mode = "replace", hoverTimer = null, toastTimer = null, drawing = false;
+
+  // What the points are drawn with. Where WebGL is only emulated, as on a machine without a graphics card, it takes seconds for
+  // a few thousand points; Bokeh is told that there is none, and draws on the plain canvas.
+  function drawnWith() {
+    const real = HTMLCanvasElement.prototype.getContext;
+    const gl = real.call(document.createElement("canvas"), "webgl", {failIfMajorPerformanceCaveat: true});
+    const about = gl?.getExtension("WEBGL_debug_renderer_info");
+    const card = gl?.getParameter(about ? about.UNMASKED_RENDERER_WEBGL : gl.RENDERER) ?? "none";
+    gl?.getExtension("WEBGL_lose_context")?.loseContext();
+    if (!/^none$|swiftshader|llvmpipe|softpipe|basic render/i.test(card)) return "webgl";
+    HTMLCanvasElement.prototype.getContext = function (kind, ...more) { return /webgl/.test(kind) ? null : real.call(this, kind, ...more); };
+    return "canvas";
+  }
 
   function send(act, value = "") {
     if (!bridge) return;
@@ -60,7 +74,8 @@ window.shotsort = (() => {
     bridge.connect(bridge.properties.answer.change, answered);
     answered();
     listen();
-    send("hello");
+    document.body.dataset.drawn = drawn;
+    send("hello", drawn);
     if (one("#author").value) send("author", one("#author").value);
     if (localStorage.getItem("shotsort-tour") !== "done") tour();
     one("#page").classList.remove("busy");

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.explorer.points import spread_order
+from apps.explorer.points import PointIndex, spread_order
 from sorter.cluster.reduce import concatenate, principal_components
 from sorter.core.clustering import NOISE, Clustering
 from sorter.core.embedding import Embedding, Layout
@@ -72,6 +72,11 @@ class Run:
     def layout_rows(self) -> NDArray[np.int64]:
         """Row in the store of each point of the layout."""
         return self.index.rows(self.layout.frame_id)
+
+    @cached_property
+    def points(self) -> PointIndex:
+        """The points of the layout."""
+        return PointIndex(self.layout.xy)
 
     @cached_property
     def spread(self) -> NDArray[np.int64]:
@@ -222,6 +227,6 @@ class Library:
             raise MissingResultError(f"{self.work.path}: no layout yet; run 'shotsort cluster {self.work.path}' first")
         clustering = clustering or next((c for c in ("density", *clusterings[::-1]) if c in clusterings), None)
         if layout is None and clustering is not None:
-            made_in = self.work.read_clustering(clustering).meta.get("embedding")
+            made_in = self.work.meta("clusters", clustering).get("embedding")
             layout = made_in if made_in in layouts else None
         return self._load(layout or layouts[-1], clustering, self.stamp())

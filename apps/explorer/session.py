@@ -22,7 +22,7 @@ from apps.explorer.bridge import Bridge, Wire
 from apps.explorer.desk import Desk
 from apps.explorer.frame_figure import FrameFigure
 from apps.explorer.labelling import Labelling
-from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
+from apps.explorer.layout_figure import LayoutFigure
 from apps.explorer.run import Library
 from apps.explorer.shaping import Shaping
 from apps.explorer.state import Explorer
@@ -166,7 +166,7 @@ class Session(LookActions, LabelActions, WorkActions):
             self.refresh_selection()
 
     def _moved(self, _event: RangesUpdate) -> None:
-        if len(self.state.points.xy) <= MOST_POINTS:
+        if len(self.state.points.xy) <= self.layout.most_points:
             return
         if self._redraw_later is not None:
             self.doc.remove_timeout_callback(self._redraw_later)
@@ -174,10 +174,8 @@ class Session(LookActions, LabelActions, WorkActions):
 
     def _redraw_moved(self) -> None:
         self._redraw_later = None
-        drawn = self.layout.refine()
-        self.refresh_marks()
-        self.wire.show(legend=panels.legend(self.coloring, self.state, drawn))
-        self.wire.send()
+        self.refine()
+        self.wire.send(always=True)
 
     def _poll(self) -> None:
         self.poll_job()

@@ -68,6 +68,12 @@ class Showing:
             legend=panels.legend(self.coloring, state, drawn),
         )
 
+    def refine(self) -> None:
+        """Draw the layout's points for the part that is in view now."""
+        drawn = self.layout.refine()
+        self.refresh_marks()
+        self.wire.show(legend=panels.legend(self.coloring, self.state, drawn))
+
     def refresh_all_labels(self) -> None:
         """After a change of the label book."""
         self.refresh_labels()
@@ -192,12 +198,17 @@ class Showing:
         """Read more frames of ``average``, if it is still the one to be shown."""
         if average is not self.average or self.state.focus is not None or average.complete:
             return
+        before = average.n_read
         self._guarded(average.read_more)
-        statistics = average.finish()
-        self._show_picture(statistics.std**2 if self.moment == "variance" else statistics.mean)
-        if average.complete and self.desk.tab == "compare":
-            self.refresh_tab()
-        self.wire.send()
+        if average.n_read == before:  # the frames cannot be read, which was said
+            self.wire.send()
+            return
+        if average.worth_showing:
+            statistics = average.finish()
+            self._show_picture(statistics.std**2 if self.moment == "variance" else statistics.mean)
+            if average.complete and self.desk.tab == "compare":
+                self.refresh_tab()
+            self.wire.send()
         if not average.complete:
             self.doc.add_next_tick_callback(partial(self._average_more, average))
 

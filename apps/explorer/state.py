@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from apps.explorer.average import Average
 from apps.explorer.labels import LabelView
-from apps.explorer.points import PointIndex
 from apps.explorer.run import Library, Run
 from apps.explorer.selecting import Selecting
 from apps.explorer.selection import NOTHING, ORDERS, Selection, in_order
@@ -41,7 +40,7 @@ class Explorer(Selecting):
         before: Run | None = getattr(self, "run", None)
         self.run = self.library.load(layout, clustering)
         self.stamp = self.library.stamp()
-        self.points = PointIndex(self.run.layout.xy)
+        self.points = self.run.points
         self.labels = LabelView(self.book, self.run.index)
         kept = NOTHING
         if before is not None and len(self.selection):

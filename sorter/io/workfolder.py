@@ -237,6 +237,10 @@ class WorkFolder:
         arrays, attrs = self._read("bases", name, "shotsort watch")
         return arrays, attrs["meta"]
 
+    def meta(self, kind: str, name: str) -> dict[str, Any]:
+        """How a result was made, without reading its rows. Raises MissingResultError where it is not there."""
+        return dict(self._open_result(kind, name, f"shotsort {kind}")[1]["meta"])
+
     def written(self, kind: str, name: str) -> str:
         """When a result was written as a whole, ISO 8601; rows appended since do not change it."""
         return str(self._open_result(kind, name, f"shotsort {kind}")[1]["written"])

@@ -10,7 +10,7 @@ from bokeh.document import Document
 from apps.explorer.colors import Coloring
 from apps.explorer.frame_figure import rings
 from apps.explorer.ground import warm_up
-from apps.explorer.layout_figure import MOST_POINTS, LayoutFigure
+from apps.explorer.layout_figure import MOST_ON_CANVAS, MOST_POINTS, LayoutFigure
 from apps.explorer.points import PointIndex, spread_order
 from apps.explorer.run import Library
 from apps.explorer.session import CHANGES, Session, build_page
@@ -140,7 +140,9 @@ def test_at_most_50000_points_are_drawn_and_zoom_shows_more():
     points = PointIndex(rng.random((4 * MOST_POINTS, 2)))
     coloring = Coloring("", np.zeros(4 * MOST_POINTS, np.float32), ("#ffffff",), 0.0, 1.0)
     layout, order = LayoutFigure(), spread_order(np.zeros(4 * MOST_POINTS, int))
-    assert layout.draw(points, coloring, order, whole=True) == MOST_POINTS
+    assert layout.draw(points, coloring, order, whole=True) == MOST_ON_CANVAS
+    layout.most_points = MOST_POINTS  # the page has a graphics card
+    assert layout.refine() == MOST_POINTS
     assert len(layout.ground.data["image"]) == 1, "the ground shows where the others are"
     layout.view.fit((0.0, 0.2, 0.0, 0.2))
     drawn = layout.refine()
