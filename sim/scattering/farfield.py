@@ -195,12 +195,12 @@ def _field(bodies: Bodies, plan: Plan, geometry: Geometry, k: float, dtype: torc
     if not index.requires_grad and bool((index == index[:1]).all()):
         index = index[:1]  # particles of one material share its response
     index = index.T
-    steps = fill(bodies, box, k, dtype.to_real())
+    steps = fill(bodies, box, k, dtype.to_real(), apart=plan.rung in ("sliced", "absorption"))
     if plan.rung == "multislice":
         response = slice_response(index.reshape(-1), box, tables).unflatten(0, index.shape).movedim(1, -1).to(dtype)
         spectrum = exit_spectrum(steps, response, curvature(index, box).to(dtype), box, tables)
     else:
-        spectrum = straight_spectrum(steps, index, plan.rung, box, tables)
+        spectrum = straight_spectrum(steps.unflatten(-1, (len(bodies), -1)), index, plan.rung, box, tables)
     return _to_pixels(spectrum, box, geometry)
 
 

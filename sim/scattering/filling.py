@@ -12,12 +12,15 @@ from sim.scattering import columns
 from sim.scattering.grids import Box
 
 
-def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype) -> Tensor:
+def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype, apart: bool = False) -> Tensor:
     """Soft filling of ``box`` by each layer of each of M bodies, as steps from plane to plane.
 
-    (L, planes, 2, half, 2, half, M), see `columns.soft_steps`.
+    (L, planes, 2, half, 2, half, M), averaged over the columns of a pixel, see `columns.soft_steps`; apart: not averaged, the last
+    axis is M columns^2 with the columns of a body side by side.
     """
     near, levels = _cut(bodies, box, k, dtype)
+    if apart:
+        levels = [tuple(v.transpose(1, 2).flatten(0, 1)[:, :, None] for v in level) for level in levels]
     covers = [columns.soft_steps(*level, near, 4 * box.half**2, box) for level in levels]
     return torch.stack(_visible(covers)).unflatten(2, (2, box.half, 2, box.half))
 
