@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from sim.memory import keep_freed_memory
 from sim.recipes import make_recipe
 from sim.run import unit_of_frames
 from sorter.core.config import require
@@ -45,6 +46,7 @@ class SimulatedFrames(IterableDataset):
         self.start, self.n_frames = start, n_frames
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
+        keep_freed_memory()
         recipe = make_recipe(*self._arguments)
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sim.memory import keep_freed_memory
 from sim.output import Output, output_for
 from sim.recipes import make_recipe
 from sim.recipes.base import Block, Recipe
@@ -115,6 +116,7 @@ def unit_of_frames(recipe: Recipe, start: int, unit: int, n_frames: int) -> Bloc
 
 def _run(task: _Task, starts: list[int], workers: int) -> Iterator[int]:
     if workers == 1:
+        keep_freed_memory()
         yield from map(task, starts)
         return
     context = multiprocessing.get_context("spawn")
@@ -134,6 +136,7 @@ def _run(task: _Task, starts: list[int], workers: int) -> Iterator[int]:
 
 
 def _start_worker() -> None:
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends the pool after the units at work
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)

@@ -101,6 +101,9 @@ def _detector_block(seed: int) -> Step:
 
 def _timed(make: Callable[[int], Step], seed: int, seconds: float) -> float:
     """Frames a second of one process: one step to warm up, then steps until the time is over."""
+    from sim.memory import keep_freed_memory
+
+    keep_freed_memory()
     step = make(seed)
     step(0)
     frames, number, begin = 0, 1, time.perf_counter()

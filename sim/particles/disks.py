@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.config import require
+from sorter.core.errors import InputError
 
 BOX = 2000.0
 """Side of the box."""
@@ -21,6 +22,7 @@ TOTAL_AREA = 2 * np.pi * 90.0**2
 MARGIN = 90.0
 GAP = 2.0
 _TRIES = 64
+_RESTARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,14 @@ def draw_radii(count: int, polydispersity: float, rng: np.random.Generator) -> N
 def place_disks(radii: NDArray[np.float64], rng: np.random.Generator) -> Disks:
     """Disks of these radii at random places in the box, one after the other, each drawn until it overlaps none before it.
 
-    Starts anew where the box has become too full for the next one.
+    Starts anew where the box has become too full for the next one. Raises InputError for radii that are not positive and for
+    disks that do not fit into the box, or so tightly that no random arrangement is found.
     """
     radii = np.asarray(radii, float)
+    require(len(radii) > 0 and bool((radii > 0).all()), "disks: need at least one radius, all of them positive")
+    require(2 * radii.max() < BOX, f"disks: a radius of {radii.max():.4g} does not fit into the box of side {BOX:g}")
     inset = np.maximum(radii, MARGIN)
-    while True:
+    for _ in range(_RESTARTS):
         centres = np.empty((len(radii), 2))
         for i, radius in enumerate(radii):
             tries = (
@@ -81,6 +86,11 @@ def place_disks(radii: NDArray[np.float64], rng: np.random.Generator) -> Disks:
             centres[i] = tries[free.argmax()]
         else:
             return Disks(centres, radii)
+    share = np.pi * (radii**2).sum() / BOX**2
+    raise InputError(
+        f"disks: {len(radii)} of radius up to {radii.max():.4g} fill {share:.0%} of the box and could not be placed without "
+        "overlap; take fewer or smaller ones"
+    )
 
 
 def draw_disks(count: int, polydispersity: float, rng: np.random.Generator) -> Disks:

@@ -173,16 +173,21 @@ def polyhedron(name: str, normals: ArrayLike, offsets: ArrayLike, symmetry: str 
 
 
 def vertices_of(normals: ArrayLike, offsets: ArrayLike, name: str = "polyhedron") -> np.ndarray:
-    """Corners (V, 3) of ``n . x <= d``. Raises InputError where the body is empty or unbounded."""
+    """Corners (V, 3) of ``n . x <= d``. Raises InputError for impossible half-spaces and where the body is empty or unbounded."""
     n, d = np.asarray(normals, float), np.asarray(offsets, float)
+    if n.ndim != 2 or n.shape[1] != 3 or d.shape != n.shape[:1]:
+        raise InputError(f"shape {name}: needs normals (F, 3) and offsets (F,), not {n.shape}, {d.shape}")
     length = np.linalg.norm(n, axis=1)
+    if not (np.isfinite(n).all() and np.isfinite(d).all() and (length > 0).all()):
+        raise InputError(f"shape {name}: normals must be finite and not 0, offsets finite")
     # Largest inscribed sphere: maximise r subject to n.x + |n| r <= d.
     best = linprog([0, 0, 0, -1], np.column_stack([n, length]), d, bounds=[(None, None)] * 3 + [(0, None)])
     if best.status == 3:
         raise InputError(f"shape {name}: the half-spaces leave it unbounded; add faces")
     if best.status != 0 or best.x[3] <= 1e-12:
         raise InputError(f"shape {name}: the half-spaces enclose nothing; check the signs of normals and offsets")
-    corners = HalfspaceIntersection(np.column_stack([n, -d]), best.x[:3]).intersections
+    with np.errstate(divide="ignore", invalid="ignore"):  # corners at infinity are refused below
+        corners = HalfspaceIntersection(np.column_stack([n, -d]), best.x[:3]).intersections
     if not np.isfinite(corners).all() or np.abs(corners).max() > 1e6 * best.x[3]:
         raise InputError(f"shape {name}: the half-spaces leave it unbounded; add faces")
     return np.unique(np.round(corners, 12), axis=0)

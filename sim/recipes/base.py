@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sorter.core.config import config_to_dict
+from sorter.core.config import config_to_dict, require
 from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 
@@ -64,6 +64,7 @@ class Recipe(ABC):
     BLOCK_FRAMES: ClassVar[int] = 64
 
     def __init__(self, options: Any, seed: int, device: str = "cpu") -> None:
+        require(seed >= 0, f"seed = {seed}: must be 0 or more")
         self.options, self.seed, self.device = options, int(seed), computing_device(device)
 
     @property

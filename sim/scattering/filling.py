@@ -15,8 +15,8 @@ from sim.scattering.grids import Box
 def fill(bodies: Bodies, box: Box, k: float, dtype: torch.dtype, apart: bool = False) -> Tensor:
     """Soft filling of ``box`` by each layer of each of M bodies, as steps from plane to plane.
 
-    (L, planes, 2, half, 2, half, M), averaged over the columns of a pixel, see `columns.soft_steps`; apart: not averaged, the last
-    axis is M columns^2 with the columns of a body side by side.
+    (L, planes, 2, half, 2, half, M), averaged over the columns of a pixel, see `columns.soft_steps`; apart: not averaged, the
+    last axis is M columns^2 with the columns of a body side by side.
     """
     near, levels = _cut(bodies, box, k, dtype)
     if apart:

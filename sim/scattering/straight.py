@@ -18,9 +18,9 @@ from sim.scattering.multislice import Propagation
 def straight_spectrum(steps: Tensor, index: Tensor, rung: str, box: Box, tables: Propagation) -> Tensor:
     """Spectrum (B, 2 band + 1, 2 band + 1) of the scattered wave at z = 0, of B bodies.
 
-    steps (L, planes, 2, half, 2, half, B, C): see `exit_spectrum`, with C columns of each pixel apart, as each has a way in of its
-    own; index (L, B or 1): refractive indices. rung: "sliced" (complex phase on the way in), "absorption" (loss alone), "born"
-    (nothing).
+    steps (L, planes, 2, half, 2, half, B, C): see `exit_spectrum`, with C columns of each pixel apart, as each has a way in of
+    its own; index (L, B or 1): refractive indices. rung: "sliced" (complex phase on the way in), "absorption" (loss alone),
+    "born" (nothing).
     """
     n, batch, dtype = box.band + 1, steps.shape[-2], tables.step.dtype
     # Rayleigh-Gans-Debye scatters with (n^2 - 1) / 2, which n - 1 approaches.

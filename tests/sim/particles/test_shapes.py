@@ -142,6 +142,10 @@ def test_cone_means_one_nappe(points):
     [
         (lambda: polyhedron("open", np.eye(3), np.ones(3)), "unbounded"),
         (lambda: polyhedron("nothing", [[1, 0, 0], [-1, 0, 0]], [-1, -1]), "enclose nothing"),
+        (lambda: polyhedron("turned", np.vstack([np.eye(3), -np.eye(3)]), [1, 1, 1, -1, -1, -1]), "enclose nothing"),
+        (lambda: polyhedron("blank", np.vstack([np.eye(3), -np.eye(3)]), [np.nan] * 6), "finite"),
+        (lambda: polyhedron("no face", np.vstack([np.eye(3), np.zeros((1, 3)), -np.eye(3)]), np.ones(7)), "not 0"),
+        (lambda: polyhedron("few", np.eye(3), np.ones(2)), "needs normals"),
         (lambda: part("bad", [[float("nan"), 0, 0]], [1]), "finite"),
         (lambda: library.make("icosaeder"), "not known"),
         (lambda: library.make("rod", bend=3), "option 'bend'"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.special import j1
 
-from sim.particles.disks import BOX, GAP, MARGIN, TOTAL_AREA, Disks, draw_disks, draw_radii, equal_radius
+from sim.particles.disks import BOX, GAP, MARGIN, TOTAL_AREA, Disks, draw_disks, draw_radii, equal_radius, place_disks
 from sim.scattering.disks import PIXEL, detect, far_field, intensity, standardise
 from sorter.core.errors import InputError
 
@@ -99,6 +99,15 @@ def test_radii():
     assert many.std() / many.mean() == pytest.approx(0.323, abs=0.005)  # the cut at zero takes a little off 1 / 3
     with pytest.raises(InputError, match="polydispersity"):
         draw_radii(3, 2.0, rng())
+
+
+@pytest.mark.parametrize(
+    "radii, says",
+    [([], "at least one"), ([20, -1], "positive"), ([1200], "does not fit"), ([200] * 30, "without overlap")],
+)
+def test_disks_that_cannot_be_placed(radii, says):
+    with pytest.raises(InputError, match=says):
+        place_disks(np.array(radii, float), rng())
 
 
 def test_standardise_blocks_then_scales():
