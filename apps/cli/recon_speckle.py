@@ -54,6 +54,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--before", type=int, help="patterns drawn before the first step (small)")
     parser.add_argument("--fresh", type=int, help="new patterns per step (small)")
     parser.add_argument("--width", type=int, help="channels of the first convolution (small; 0: none)")
+    parser.add_argument("--hidden", type=int, help="units of the perceptron (small)")
+    parser.add_argument("--maps", help="maps of distances that it sees, separated by commas (small; default: all)")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
     parser.add_argument("--side", type=int, help="pixels along a side (257, 513)")
     parser.add_argument("--most", type=int, help="largest number of disks")
@@ -116,6 +118,8 @@ def _train(args: argparse.Namespace) -> int:
         "before": args.before,
         "fresh": args.fresh,
         "width": args.width,
+        "hidden": args.hidden,
+        "maps": tuple(args.maps.split(",")) if args.maps else None,
     }
     data = {"side_px": args.side, **{name: getattr(args, name) for name in _DATA}}
     loop = {"steps": args.steps, "learning_rate": args.learning_rate}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from recon.speckle.config import PRESETS
+from recon.speckle.config import PRESETS, SpeckleTrainConfig, config_of
 
 _FLAGS = {"side_px": "side"}
 _FIGURES = {
@@ -43,13 +43,17 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
 
 def _command(meta: dict[str, Any]) -> str:
     """The command that trains the same weights again: the preset and what differs from it."""
-    config = meta["config"]
+    config = _flags(config_of(meta))
     name = "shen" if meta["network"] == "resnet50" else "wide" if meta["width"] else "small"
-    usual = asdict(PRESETS[name])
-    given = {key: config[key] for key in ("batch", "patterns", "before", "fresh", "width")}
-    given |= {_FLAGS.get(key, key): value for key, value in config["data"].items()}
-    given |= {key: config["loop"][key] for key in ("steps", "learning_rate")}
-    expected = {**usual, **{_FLAGS.get(key, key): value for key, value in usual["data"].items()}, **usual["loop"]}
-    words = [f"--{key.replace('_', '-')} {value}" for key, value in given.items() if value not in (None, expected[key])]
+    usual = _flags(PRESETS[name])
+    words = [f"--{key.replace('_', '-')} {value}" for key, value in config.items() if value not in (None, usual[key])]
     start = [f"--start {meta['start']}"] if meta.get("start") else []
     return " ".join(["shotsort recon speckle train --preset", name, *words, f"--seed {meta['seed']}", *start])
+
+
+def _flags(config: SpeckleTrainConfig) -> dict[str, Any]:
+    """Settings by the name of their option of `recon speckle train`."""
+    values = {key: getattr(config, key) for key in ("batch", "patterns", "before", "fresh", "width", "hidden")}
+    values["maps"] = ",".join(config.maps)
+    values |= {_FLAGS.get(key, key): value for key, value in asdict(config.data).items()}
+    return values | {key: getattr(config.loop, key) for key in ("steps", "learning_rate")}

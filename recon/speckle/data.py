@@ -117,7 +117,7 @@ class SplitPool:
         folder.mkdir(parents=True, exist_ok=True)
         m = split.side
         self._form = _memmap(folder / "form.npy", (capacity, 3, split.rings), np.float32)
-        self._statistics = _memmap(folder / "statistics.npy", (capacity, STATISTICS), np.float32)
+        self._statistics = _memmap(folder / "statistics.npy", (capacity, len(split.maps) * STATISTICS), np.float32)
         self._structure = None
         if with_structure:
             self._structure = _memmap(folder / "structure.npy", (capacity, m, m // 2 + 1), np.float16)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recon.speckle.pattern import STATISTICS, FormAndStructure
+from recon.speckle.pattern import MAPS, STATISTICS, FormAndStructure
 
 
 def _block(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
@@ -32,12 +32,15 @@ class SpeckleNet(nn.Module):
 
     `split` (fixed physics) takes the pattern apart; a small convolutional network looks at the map of distances, its channels
     are averaged over the map after each stage (peaks are counted, wherever they lie), and a perceptron joins these counts with
-    the histograms and the radial curves. width 0 leaves the convolutions out.
+    the histograms and the radial curves. width 0 leaves the convolutions out; hidden: units of the perceptron's first layer,
+    maps: whose histograms it sees (of `recon.speckle.pattern.MAPS`).
     """
 
-    def __init__(self, n_classes: int, side: int = 256, width: int = 8) -> None:
+    def __init__(
+        self, n_classes: int, side: int = 256, width: int = 8, hidden: int = 192, maps: tuple[str, ...] = MAPS
+    ) -> None:
         super().__init__()
-        self.split = FormAndStructure(side)
+        self.split = FormAndStructure(side, maps=maps)
         self.smallest_px = side
         widths = (width, 4 * width, 4 * width)
         shapes = [(2, width, 4, 2), (width, 4 * width, 3, 2), (4 * width, 4 * width, 3, 1)] if width else []
@@ -45,10 +48,10 @@ class SpeckleNet(nn.Module):
         self.form = nn.Sequential(
             nn.BatchNorm1d(3 * self.split.rings), _Perturb(0.2, 0.1), nn.Linear(3 * self.split.rings, 64), nn.ReLU()
         )
-        features = 2 * sum(widths) + STATISTICS + 64
+        features = 2 * sum(widths) + len(maps) * STATISTICS + 64
         self.head = nn.Sequential(
-            nn.BatchNorm1d(features), _Perturb(0.05, 0.1), nn.Linear(features, 192), nn.ReLU(),
-            nn.Dropout(0.1), nn.Linear(192, 96), nn.ReLU(), nn.Linear(96, n_classes),
+            nn.BatchNorm1d(features), _Perturb(0.05, 0.1), nn.Linear(features, hidden), nn.ReLU(),
+            nn.Dropout(0.1), nn.Linear(hidden, hidden // 2), nn.ReLU(), nn.Linear(hidden // 2, n_classes),
         )  # fmt: skip
 
     def forward(self, patterns: Tensor) -> Tensor:

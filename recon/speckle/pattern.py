@@ -16,28 +16,33 @@ from torch import Tensor, nn
 from sim.scattering.disks import BLOCKED
 
 LEVELS = 48
-"""Levels of the histograms of the map."""
+"""Levels of the histograms of a map."""
 _NEIGHBOURHOODS_PX = (3, 5, 9)
 _COARSE = 16
+MAPS = ("intensity", "root", "log", "near", "far")
+"""What the maps are made of: S - 1, the root and the logarithm of S (other weights of the many distances, fewer side lobes of
+the strongest), and the parts of S - 1 at small and at large k (where disks of other sizes are bright)."""
 STATISTICS = (2 + len(_NEIGHBOURHOODS_PX)) * LEVELS + _COARSE**2
-"""Length of the statistics of the map."""
+"""Length of the statistics of one map."""
 
 
 class FormAndStructure(nn.Module):
-    """Patterns (B, n, n), n >= side -> form (B, 3, rings), statistics (B, STATISTICS), structure (B, 1, side,
+    """Patterns (B, n, n), n >= side -> form (B, 3, rings), statistics (B, maps * STATISTICS), structure (B, 1, side,
     side / 2 + 1); float32.
 
     Only n_x, n_y < side are read: a 513 pattern is read as far in k as a 257 one. Rings are 2 pixels wide, from the blocked
     corner to the far one. form: log of the mean over a ring with Porod's k^-3 taken out, mean of the log likewise, and the
     speckle contrast <I^2> / <I>^2 - 1. structure: modulus of the transform of S - 1, rows in order of y distance. statistics:
-    log of 1 + the counts in histograms over structure: of its values, of its local maxima, of its mean square in neighbourhoods
-    of 3, 5 and 9 pixels, and the joint one of value and root mean square around it. Columns and rows that are dark from end to
-    end (modules that are missing, gaps) are left out of the rings, and the map is scaled up for them.
+    for each of ``maps`` (of MAPS), log of 1 + the counts in histograms: of its values, of its local maxima, of its mean square in
+    neighbourhoods of 3, 5 and 9 pixels, and the joint one of value and root mean square around it. Columns and rows that are
+    dark from end to end (modules that are missing, gaps) are left out of the rings, and the maps are scaled up for them.
     """
 
-    def __init__(self, side: int = 256, blocked: int = BLOCKED, ring_px: float = 2.0) -> None:
+    def __init__(
+        self, side: int = 256, blocked: int = BLOCKED, ring_px: float = 2.0, maps: tuple[str, ...] = MAPS
+    ) -> None:
         super().__init__()
-        self.side = side
+        self.side, self.maps = side, maps
         n = torch.arange(side, dtype=torch.float32)
         radius = torch.hypot(n[:, None], n[None, :])
         ring = ((radius - blocked) / ring_px).floor().clamp(0, int((1.35 * side - blocked) / ring_px)).long()
@@ -50,10 +55,12 @@ class FormAndStructure(nn.Module):
         self.register_buffer("count", count.clamp(min=1), persistent=False)
         porod = 3 * torch.log((self._sums((opened * radius)[None]) / self.count).clamp(min=1) / side)
         self.register_buffer("porod", porod, persistent=False)
-        self.register_buffer("window", window[:, None] * window[None, :] * 4 / side, persistent=False)
-        self.register_buffer("edges", torch.logspace(-1.5, 2, LEVELS - 1), persistent=False)
-        self.register_buffer("energy_edges", torch.logspace(-2.5, 3, LEVELS - 1), persistent=False)
-        self.register_buffer("coarse_edges", torch.logspace(-1, 1.5, _COARSE - 1), persistent=False)
+        whole = window[:, None] * window
+        near = whole * torch.cos(((radius / side - 0.35) / 0.4).clamp(0, 1) * math.pi / 2) ** 2
+        windows = torch.stack([whole, near, whole - near])
+        self.register_buffer(
+            "windows", 2 * windows / windows.square().sum((1, 2), keepdim=True).sqrt(), persistent=False
+        )
 
     def _sums(self, images: Tensor) -> Tensor:
         out = images.new_zeros(len(images), self.rings)
@@ -65,39 +72,82 @@ class FormAndStructure(nn.Module):
         # the blocked corner was 0 before standardising, so the smallest value of a pattern is its dark level
         image = (image - image.amin((1, 2), keepdim=True)) * self.open
         image = image / image.mean((1, 2), keepdim=True).clamp(min=1e-30)
-        opened, count, window = self._recorded(image)
+        opened, count, scale = self._recorded(image)
         mean = self._sums(image) / count
         floor = 1e-6 * mean.amax(1, keepdim=True)
         log_mean = self._sums(torch.log(image + 1e-7) * opened) / count
         contrast = self._sums(image.square()) / count / (mean + floor).square() - 1
         form = torch.stack([torch.log(mean + floor) + self.porod, log_mean + self.porod, contrast], 1)
         expected = (mean + floor).gather(1, self.ring.expand(len(image), -1)).view_as(image)
-        speckle = (image / expected - opened) * window
-        structure = torch.fft.fftshift(torch.fft.rfft2(speckle), dim=1).abs()
-        return form, self._statistics(structure), structure[:, None]
+        speckle = image / expected
+        structure = self._map("intensity", speckle, opened, scale)
+        maps = [structure if name == "intensity" else self._map(name, speckle, opened, scale) for name in self.maps]
+        return form, torch.cat([_statistics(m) for m in maps], 1), structure[:, None]
+
+    def _map(self, name: str, speckle: Tensor, opened: Tensor, scale: Tensor) -> Tensor:
+        """The map ``name`` (B, side, side / 2 + 1) of speckle S (B, side, side)."""
+        whole, near, far = self.windows
+        if name in ("root", "log"):
+            curved = 2 * speckle.sqrt() if name == "root" else torch.log(speckle + 0.01)
+            level = (curved * opened).sum((1, 2), keepdim=True) / opened.sum((1, 2), keepdim=True)
+            return _distances((curved - level) * opened * scale * whole)
+        window = {"intensity": whole, "near": near, "far": far}[name]
+        return _distances((speckle - opened) * scale * window)
 
     def _recorded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which pixels were recorded, how many of each ring, and the window: once for all patterns where none has a dark column
-        or row."""
+        """Which pixels were recorded (1 or B, side, side), how many of each ring, and what the maps are scaled up by."""
         lit = (image > 0).any(1, keepdim=True) & (image > 0).any(2, keepdim=True)
         if bool(lit.all()):
-            return self.open, self.count, self.window
+            return self.open[None], self.count, self.open.new_ones(1, 1, 1)
         opened = self.open * lit
-        share = (self.window * opened).sum((1, 2), keepdim=True) / (self.window * self.open).sum()
-        return opened, self._sums(opened).clamp(min=1), self.window / share.clamp(min=1e-3)
+        whole = self.windows[0]
+        share = (whole * opened).sum((1, 2), keepdim=True) / (whole * self.open).sum()
+        return opened, self._sums(opened).clamp(min=1), 1 / share.clamp(min=1e-3)
 
-    def _statistics(self, structure: Tensor) -> Tensor:
-        image = structure[:, None]
-        highest = nn.functional.max_pool2d(image, 3, 1, 1)[:, 0]
-        level = torch.bucketize(structure, self.edges)
-        one = torch.ones_like(structure)
-        found = [_histogram(level, one, LEVELS), _histogram(level, (structure == highest).float(), LEVELS)]
-        square = image.square()
-        energies = {w: nn.functional.avg_pool2d(square, w, 1, w // 2)[:, 0] for w in _NEIGHBOURHOODS_PX}
-        found += [_histogram(torch.bucketize(e, self.energy_edges), one, LEVELS) for e in energies.values()]
-        around = torch.bucketize(energies[5].sqrt(), self.coarse_edges)
-        joint = torch.bucketize(structure, self.coarse_edges) * _COARSE + around
-        return torch.cat([*found, _histogram(joint, one, _COARSE**2)], 1)
+
+def _distances(speckle: Tensor) -> Tensor:
+    """Modulus of the transform (B, m, m / 2 + 1) of windowed speckle (B, m, m), rows in order of y distance."""
+    return torch.fft.fftshift(torch.fft.rfft2(speckle), dim=1).abs()
+
+
+def _statistics(structure: Tensor) -> Tensor:
+    """Histograms (B, STATISTICS) of a map (B, m, m / 2 + 1); see `FormAndStructure`."""
+    log_value = torch.log10(structure + 1e-9)
+    level = _level(log_value, -1.5, 2, LEVELS)
+    one = torch.ones_like(structure)
+    found = [_histogram(level, one, LEVELS), _histogram(level, (structure == _highest(structure)).float(), LEVELS)]
+    square = structure.square()
+    for side in _NEIGHBOURHOODS_PX:
+        log_energy = torch.log10(_mean_around(square, side) + 1e-18)
+        found.append(_histogram(_level(log_energy, -2.5, 3, LEVELS), one, LEVELS))
+        if side == 5:
+            around = _level(log_energy / 2, -1, 1.5, _COARSE)
+    joint = _level(log_value, -1, 1.5, _COARSE) * _COARSE + around
+    return torch.cat([*found, _histogram(joint, one, _COARSE**2)], 1)
+
+
+def _level(log_value: Tensor, low: float, high: float, n: int) -> Tensor:
+    """Which of n levels, int64: the first below ``low``, the last above ``high``, the others of equal width."""
+    return torch.ceil((log_value - low) * ((n - 2) / (high - low))).clamp(0, n - 1).long()
+
+
+def _highest(image: Tensor) -> Tensor:
+    """The highest value of (B, y, x) among the 3 x 3 pixels around each; slices are several times faster than pooling."""
+    for axis in (1, 2):
+        n = image.shape[axis]
+        inner = torch.maximum(image.narrow(axis, 0, n - 1), image.narrow(axis, 1, n - 1))
+        first, last = inner.narrow(axis, 0, 1), inner.narrow(axis, n - 2, 1)
+        image = torch.maximum(torch.cat([first, inner], axis), torch.cat([inner, last], axis))
+    return image
+
+
+def _mean_around(image: Tensor, side: int) -> Tensor:
+    """Mean of (B, y, x) over squares of ``side`` pixels around each, 0 beyond the edge."""
+    for axis in (1, 2):
+        n, reach = image.shape[axis], side // 2
+        wide = torch.nn.functional.pad(image, (reach, reach) if axis == 2 else (0, 0, reach, reach))
+        image = sum((wide.narrow(axis, i, n) for i in range(1, side)), start=wide.narrow(axis, 0, n)) / side
+    return image
 
 
 def _histogram(level: Tensor, weight: Tensor, n: int) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recon.speckle.card import model_card
-from recon.speckle.config import SpeckleTrainConfig
+from recon.speckle.config import SpeckleTrainConfig, config_of
 from recon.speckle.data import SplitPool
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
@@ -27,22 +27,20 @@ _log = logging.getLogger(__name__)
 KIND = "speckle"
 
 
-def build_network(
-    network: str, n_classes: int, width: int, side_px: int, blocks: tuple[int, ...] = (3, 4, 6, 3)
-) -> nn.Module:
+def build_network(config: SpeckleTrainConfig, blocks: tuple[int, ...] = (3, 4, 6, 3)) -> nn.Module:
     """An untrained network. Raises InputError for patterns too small for it."""
-    if network == "resnet50":
-        return ResNet50(n_classes, width, blocks)
+    n_classes, side_px = len(config.data.counts), config.data.side_px
+    if config.network == "resnet50":
+        return ResNet50(n_classes, config.width, blocks)
     side = min(256, side_px - 1)
     require(side >= 32, f"patterns of {side_px} pixels: the small network needs at least 33")
-    return SpeckleNet(n_classes, side - side % 2, width)
+    return SpeckleNet(n_classes, side - side % 2, config.width, config.hidden, config.maps)
 
 
 def load_network(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network in a file of weights, in eval mode, and its meta (see `train`)."""
     state, meta = read_weights(path, KIND)
-    model = build_network(meta["network"], len(meta["counts"]), meta["width"], meta["side_px"], tuple(meta["blocks"]))
-    return load_into(model, state, path), meta
+    return load_into(build_network(config_of(meta), tuple(meta["blocks"])), state, path), meta
 
 
 def train(
@@ -63,7 +61,7 @@ def train(
     require(to.suffix == ".safetensors", f"{to}: weights end in .safetensors")
     torch.manual_seed(child_seed(seed, "speckle", "network"))
     counts, side_px = config.data.counts, config.data.side_px
-    model = build_network(config.network, len(counts), config.width, side_px, blocks).to(pick_device(device))
+    model = build_network(config, blocks).to(pick_device(device))
     if start is not None:
         _take_over(model, *read_weights(start, KIND), start, config)
     run = to.with_suffix(".run")
@@ -88,8 +86,10 @@ def _take_over(
 ) -> None:
     """Begin with these weights. Those of width 0 may also start a network with convolutions, which come last in its head: their
     values fill the leading part of each larger tensor."""
-    wider = config.network == "small" and meta["width"] == 0
-    same = meta["network"] == config.network and (meta["width"] == config.width or wider)
+    given = config_of(meta)
+    wider = config.network == "small" and given.width == 0
+    same = (given.network, given.hidden, given.maps) == (config.network, config.hidden, config.maps)
+    same &= given.width == config.width or wider
     if meta["counts"] != config.data.counts or not same:
         raise InputError(f"{path}: weights of another network or other classes; start from nothing or give others")
     target = model.state_dict()
@@ -114,7 +114,7 @@ def _fixed(config: SpeckleTrainConfig, seed: int):
 
 def _pooled(config: SpeckleTrainConfig, seed: int, folder: Path, network: nn.Module):
     """New patterns without end (up to ``patterns``), each kept and seen again, with k_x and k_y exchanged half of the time."""
-    split = type(network.split)(network.split.side)
+    split = type(network.split)(network.split.side, maps=network.split.maps)
     pool = SplitPool(folder, split, config.data, seed, config.patterns, config.width > 0)
 
     def loss(model: nn.Module, step: int) -> Tensor:

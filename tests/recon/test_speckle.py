@@ -15,7 +15,7 @@ from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occl
 from recon.speckle.figures import confusion_figure
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
-from recon.speckle.pattern import STATISTICS, FormAndStructure, transposed_structure
+from recon.speckle.pattern import MAPS, STATISTICS, FormAndStructure, transposed_structure
 from recon.speckle.predict import Predictor
 from recon.speckle.train import load_network, train
 from recon.training.weights import read_weights
@@ -71,7 +71,7 @@ def test_exchange_of_axes_moves_only_the_map():
     form, statistics, structure = split(x)
     form_t, _, structure_t = split(x.transpose(1, 2).contiguous())
     torch.testing.assert_close(form, form_t, rtol=1e-3, atol=1e-3)
-    assert statistics.shape == (4, STATISTICS)
+    assert statistics.shape == (4, len(MAPS) * STATISTICS)
     torch.testing.assert_close(
         transposed_structure(structure)[..., 1:, :-1], structure_t[..., 1:, :-1], rtol=1e-3, atol=1e-3
     )
