@@ -10,24 +10,68 @@ from typing import Any
 _ASSIGNED, _PREDICTED = 20_000, 2_000
 
 
-def measure_limits(work: Path) -> dict[str, float]:
-    """Frames/s of reading frames and of the bare network, and of the embedding in the same run."""
-    from sorter.io.workfolder import WorkFolder
-    from sorter.stages.embed import bench_embedding
+#: Points of the fits that are compared.
+_FITTED = (10_000, 20_000, 50_000)
 
-    found = bench_embedding(WorkFolder.open(work))
+
+def measure_reading(work: Path) -> float:
+    """Frames/s of reading all frames of a work folder, checksums included, in one thread."""
+    from sorter.io.workfolder import WorkFolder
+
     store = WorkFolder.open(work).frames()
     started = time.perf_counter()
     for _ in store.blocks():
         pass
-    read = len(store) / (time.perf_counter() - started)
-    least = min(read, found["network_frames_per_s"])
-    return {
-        "read_frames_per_s": round(read, 1),
-        "network_frames_per_s": found["network_frames_per_s"],
-        "embed_frames_per_s": found["embed_frames_per_s"],
-        "share_of_smaller_limit": round(found["embed_frames_per_s"] / least, 3),
-    }
+    return round(len(store) / (time.perf_counter() - started), 1)
+
+
+def measure_limits(work: Path) -> dict[str, float]:
+    """Frames/s of the bare network, and of the embedding in the same run."""
+    from sorter.io.workfolder import WorkFolder
+    from sorter.stages.embed import bench_embedding
+
+    found = bench_embedding(WorkFolder.open(work))
+    return {name: found[name] for name in ("network_frames_per_s", "embed_frames_per_s")}
+
+
+def measure_fits(d: int = 5) -> list[dict[str, Any]]:
+    """Seconds of a fit of hdbscan and, where it is installed, of fast_hdbscan, by number of points: what decides
+    which one is used, and up to how many points."""
+    from hdbscan import HDBSCAN
+
+    from sorter.cluster.agreement import adjusted_rand_index
+
+    try:
+        from fast_hdbscan import HDBSCAN as FastHDBSCAN
+    except ImportError:
+        FastHDBSCAN = None
+    rows = []
+    if FastHDBSCAN is not None:
+        FastHDBSCAN(min_cluster_size=15, min_samples=10).fit(_clumps(1000, d))  # compiled once
+    for n in _FITTED:
+        points = _clumps(n, d)
+        fits = {"hdbscan": HDBSCAN(min_cluster_size=round(n**0.5), min_samples=10, core_dist_n_jobs=1)}
+        if FastHDBSCAN is not None:
+            fits["fast_hdbscan"] = FastHDBSCAN(min_cluster_size=round(n**0.5), min_samples=10)
+        row: dict[str, Any] = {"points": n, "dimensions": d}
+        labels = []
+        for name, model in fits.items():
+            started, cpu = time.perf_counter(), time.process_time()
+            labels.append(model.fit(points).labels_)
+            row[f"{name}_seconds"] = round(time.perf_counter() - started, 2)
+            row[f"{name}_cpu_seconds"] = round(time.process_time() - cpu, 2)
+        row["ari"] = adjusted_rand_index(labels[0], labels[-1])
+        rows.append(row)
+    return rows
+
+
+def _clumps(n: int, d: int) -> Any:
+    """Points (n, d) float64: twenty normal clumps of different widths."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    kind = rng.integers(0, 20, n)
+    return (rng.normal(size=(20, d)) * 2)[kind] + rng.normal(size=(n, d)) * (0.2 + 0.02 * kind[:, None])
 
 
 def measure_assignment(n_base: int = 50_000, d: int = 16) -> dict[str, Any]:

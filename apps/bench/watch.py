@@ -84,22 +84,20 @@ def _folder(given: str | None) -> Iterator[Path]:
 
 
 def prepare(folder: Path, n_frames: int) -> Path:
-    """A simulated run sorted as by default, but for the length of its training, which does not change the speed."""
+    """A simulated run sorted as by default."""
     from sim.run import simulate
-    from sorter.stages.cluster import ClusterConfig, cluster
-    from sorter.stages.embed import EmbedConfig, embed
+    from sorter.stages.cluster import cluster
+    from sorter.stages.embed import embed
     from sorter.stages.hits import find_hits
     from sorter.stages.ingest import ingest
-    from sorter.stages.train import TrainConfig, train
 
     work = folder / "base"
     if not (folder / "run.h5").exists():
         simulate("clusters", n_frames, 0, folder / "run.h5", {"vary": 256}, workers=2)
     ingest(folder / "run.h5", work)
     find_hits(work)
-    train(work, TrainConfig(model="contrastive", steps=60))
-    embed(work, EmbedConfig(model="contrastive+features"))
-    cluster(work, ClusterConfig(embedding="contrastive+features"))
+    embed(work)
+    cluster(work)
     return work
 
 

@@ -14,35 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sorter.cluster.assign import medoids
 from sorter.cluster.base import Base
-from sorter.cluster.fit import SMALLEST_CLUSTER
 from sorter.cluster.reduce import Projection
-from sorter.cluster.strange import new_groups
-from sorter.core.clustering import Clustering
-from sorter.core.config import config_from_dict, config_to_dict, require
-from sorter.core.errors import InputError, ShotsortError
-from sorter.core.identity import rows_of
+from sorter.core.config import config_to_dict, require
 from sorter.io.progress import Progress
-from sorter.io.recording import ReadOptions, Recording
-from sorter.io.survey import Surveyed
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import Source
 from sorter.io.zarr_writer import FrameBlock
 from sorter.online.appending import LiveResults
-from sorter.online.files import FilesSource
-from sorter.online.karabo import PATTERNS, KaraboSource
+from sorter.online.karabo import PATTERNS
 from sorter.online.queue import Parcel, ParcelQueue, SourceAway
 from sorter.online.sorting import FrameSorter, Part, Sorted
 from sorter.online.status import LiveStatus, Stored
-from sorter.online.strange import StrangeFrames
 from sorter.stages.base import BaseInfo, background_of, open_base, start_from
-from sorter.stages.conditioning import Conditioner, make_conditioner
 from sorter.stages.embed import EmbedConfig, encoder_of
-from sorter.stages.ingest import IngestConfig, frame_block
+from sorter.stages.incoming import Incoming, is_stream
 from sorter.stages.sampling import block_length
+from sorter.stages.strange import STRANGE, StrangeHits
 from sorter.stages.train import resolve_device
 from sorter.train.config import DEVICES
 
@@ -50,8 +39,8 @@ __all__ = ["STRANGE", "WatchConfig", "watch"]
 
 log = logging.getLogger(__name__)
 
-#: Name of the clustering of the strange hits: its clusters are proposals for new groups.
-STRANGE = "strange"
+#: Parcels, their frames with the source of each block, and what was found of them.
+_Batch = tuple[list[Parcel], list[tuple[Source, FrameBlock]], Sorted]
 _POLL_S, _STATUS_S = 0.02, 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 
@@ -107,7 +96,7 @@ def watch(
     """
     config = config or WatchConfig()
     path = work.path if isinstance(work, WorkFolder) else Path(work)
-    if not _is_stream(source):
+    if not is_stream(source):
         require(Path(source).exists(), f"{source}: no such file or folder; check the name, or make the folder first")
     if config.start_from is None:
         folder = WorkFolder.open(path)
@@ -122,10 +111,6 @@ def watch(
     return status
 
 
-def _is_stream(source: str | Path) -> bool:
-    return "://" in str(source)
-
-
 class _Watch:
     """One call of `watch`: the source feeds a queue in one thread, this one sorts, a third one writes."""
 
@@ -136,34 +121,18 @@ class _Watch:
     ) -> None:  # fmt: skip
         self._work, self._config, self._show, self._stored = work, config, show, stored
         self._store = work.frames()
-        self._ingest = config_from_dict(IngestConfig, dict(self._store.info.ingest["config"]))
         self._sorter = _frame_sorter(work, config, info, base, projection)
         self._results = LiveResults(work, info.parts, info.clustering, info.layout, info.unclustered)
         self._status = LiveStatus(
             source, info.embedding, info.clustering, info.names, self._results.n_stored, time.monotonic
         )
         self._queue = ParcelQueue(config.queue)
-        self._strange = StrangeFrames(self._group, 2 * SMALLEST_CLUSTER, self._propose)
-        self._usual_distance = info.far_distance
-        self._recall_strange(info, projection)
-        self._conditioners: dict[tuple[str, str], Conditioner] = {}
-        self._paths: dict[tuple[str, str], str] = {}
         self._said: set[str] = set()
+        self._strange = StrangeHits(work, info, projection, self._status, self._say)
         self._stop = stop
-        self._ready: queue.Queue[tuple[list[Parcel], list[FrameBlock], Sorted] | None] = queue.Queue(1)
+        self._ready: queue.Queue[_Batch | None] = queue.Queue(1)
         self._failed: BaseException | None = None
-        self._source = self._open_source(source)
-
-    def _open_source(self, source: str) -> FilesSource | KaraboSource:
-        if _is_stream(source):
-            shape_px = self._store.mask_recorded.shape
-            return KaraboSource(
-                source, (int(shape_px[0]), int(shape_px[1])), self._config.dataset, self._config.pattern, self._accept,
-                self._results.indices, self._refuse,
-            )  # fmt: skip
-        convention = self._ingest.mask_convention if self._ingest.mask is None else None
-        options = ReadOptions(self._config.dataset or self._ingest.dataset, convention, live=True)
-        return FilesSource(source, options, self._accept, self._results.missing, self._refuse)
+        self._incoming = Incoming(source, self._store, self._results, self._refuse, config.dataset, config.pattern)
 
     # -- the three threads -----------------------------------------------------------------------------------------------
     def run(self) -> dict[str, Any]:
@@ -182,13 +151,13 @@ class _Watch:
                     writer.join()
                 if feeder.ident is not None:
                     feeder.join()
-                self._source.close()
+                self._incoming.source.close()
         if self._failed is not None:
             raise self._failed
         self._strange.finish()
         return self._tell(stopped=True)
 
-    def _hand_over(self, item: tuple[list[Parcel], list[FrameBlock], Sorted] | None) -> None:
+    def _hand_over(self, item: _Batch | None) -> None:
         """Give the writer its next piece of work; a writer that failed gets none."""
         while self._failed is None:
             with contextlib.suppress(queue.Full):
@@ -207,7 +176,7 @@ class _Watch:
         pause = _FIRST_PAUSE_S
         while not self._stop.is_set():
             try:
-                found = self._source.poll()
+                found = self._incoming.source.poll()
             except SourceAway as away:
                 if not self._status.away:
                     self._say(f"{away}; waiting for it")
@@ -215,7 +184,7 @@ class _Watch:
                 self._stop.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
                 continue
-            if self._status.away and (found or not isinstance(self._source, KaraboSource)):
+            if self._status.away and (found or not is_stream(self._status.source)):
                 self._say(f"{self._status.source}: is back")
                 self._status.away = False
                 pause = _FIRST_PAUSE_S
@@ -243,7 +212,7 @@ class _Watch:
     def _write(self) -> None:
         while (item := self._ready.get()) is not None:
             taken, blocks, found = item
-            self._results.append_frames([(p.origin.source, b) for p, b in zip(taken, blocks)])
+            self._results.append_frames(blocks)
             self._results.append_results(found)
             now = time.monotonic()
             ages = [np.full(p.n_frames, now - p.available_s) for p in taken if p.available_s is not None]
@@ -255,21 +224,12 @@ class _Watch:
 
     # -- frames ----------------------------------------------------------------------------------------------------------
     def _sort_parcels(self, taken: list[Parcel]) -> None:
-        read: list[tuple[Parcel, FrameBlock]] = []
-        for parcel in taken:
-            source = parcel.origin.source
-            try:
-                with parcel.origin.open() as reader:
-                    conditioner = self._conditioners[source.run_id, source.dataset]
-                    read.append((parcel, frame_block(reader, conditioner, 0, parcel.start, parcel.stop)))
-            except (ShotsortError, OSError) as error:
-                self._refuse(parcel.n_frames, str(error))
-        if not read:
+        kept, blocks = self._incoming.read(taken)
+        if not blocks:
             return
-        kept, blocks = [p for p, _ in read], [b for _, b in read]
-        ids = np.concatenate([b.frame_id for b in blocks])
-        found = self._sorter(ids, np.concatenate([b.frames for b in blocks]))
-        self._strange.add(found.hit_ids[found.placement.far], found.points[found.placement.far])
+        ids = np.concatenate([block.frame_id for _, block in blocks])
+        found = self._sorter(ids, np.concatenate([block.frames for _, block in blocks]))
+        self._strange.add(found)
         self._hand_over((kept, blocks, found))
 
     def _sort_what_is_unsorted(self) -> None:
@@ -285,17 +245,6 @@ class _Watch:
                 self._results.append_results(found)
                 bar.update(len(some))
 
-    def _accept(self, recording: Recording, source: Source) -> None:
-        """Prepare for the frames of a file or stream. Raises InputError where they do not fit those of the work folder."""
-        key = source.run_id, source.dataset
-        same = self._paths.setdefault(key, source.absolute_path)
-        if same != source.absolute_path:
-            raise InputError(
-                f"{source.path}: has the name (or run id) of {same}, so their frames cannot be told apart; rename it"
-            )
-        surveyed = Surveyed(recording, source, ReadOptions())
-        self._conditioners[key] = make_conditioner([surveyed], self._ingest, self._store)
-
     def _refuse(self, n_frames: int, why: str) -> None:
         self._queue.refuse(n_frames)
         if why not in self._said:
@@ -305,34 +254,6 @@ class _Watch:
     def _say(self, line: str) -> None:
         self._status.message = line
         log.warning("%s", line)
-
-    # -- strange hits and status -----------------------------------------------------------------------------------------
-    def _recall_strange(self, info: BaseInfo, projection: Projection) -> None:
-        """The strange hits that earlier calls gathered, as far as they are still in the embeddings."""
-        if STRANGE not in self._work.result_names("clusters"):
-            return
-        parts = [self._work.read_embedding(name) for name in info.parts]
-        ids = self._work.read_clustering(STRANGE).frame_id
-        for part in parts:
-            ids = ids[rows_of(part.frame_id, ids) >= 0]
-        self._strange.recall(ids, projection([part.vectors[rows_of(part.frame_id, ids)] for part in parts]))
-
-    def _group(self, ids: NDArray[np.uint64], points: NDArray[np.float32]) -> Clustering:
-        found = new_groups(points, SMALLEST_CLUSTER, self._usual_distance)
-        stand_for = ids[medoids(points, found.labels, found.strength)]
-        meta = {"embedding": self._status.embedding, "config": {"min_cluster_size": SMALLEST_CLUSTER}, "proposal": True}
-        return Clustering(STRANGE, ids, found.labels, found.strength, found.labels.copy(), stand_for, found.tree, meta)
-
-    def _propose(self, found: Clustering) -> None:
-        self._work.write_clustering(found)
-        sizes = np.bincount(found.labels[found.labels >= 0], minlength=found.n_clusters)
-        if found.n_clusters > len(self._status.proposals):
-            self._say(
-                f"{int(sizes.sum())} strange hits form {found.n_clusters} group(s) of their own: clustering '{STRANGE}'"
-            )
-        self._status.proposals = [
-            {"clustering": STRANGE, "cluster": number, "hits": int(n)} for number, n in enumerate(sizes)
-        ]
 
     def _tell(self, stopped: bool = False) -> dict[str, Any]:
         values = self._status.write(self._work.path, self._queue.counts(), stopped)

@@ -24,7 +24,7 @@ KILLS = int(os.environ.get("SHOTSORT_KILLS", "20"))
 STAGES = {
     "ingest": ["ingest", "RUN", "-w", "WORK"],
     "train": ["train", "WORK", "--model", "contrastive", "--steps", "40"],
-    "embed": ["embed", "WORK", "--model", "contrastive+features"],
+    "embed": ["embed", "WORK", "--model", "pretrained+contrastive+features"],
     "cluster": ["cluster", "WORK"],
     "report": ["report", "WORK"],
 }

@@ -6,18 +6,20 @@ import pytest
 
 from apps.bench import scale, scale_measures
 from apps.bench.scale import ScaleBenchConfig, bench_scale, plot, table_text
-from apps.bench.scale_measures import measure_assignment, measure_sampling
+from apps.bench.scale_measures import measure_assignment, measure_fits, measure_sampling
 from apps.cli.__main__ import main
 from sorter.core.errors import InputError
 
 
 @pytest.mark.slow
 def test_all_stages_of_a_small_run(tmp_path, monkeypatch):
-    config = ScaleBenchConfig((1000,), steps=2, folder=str(tmp_path), assignment=False)
+    config = ScaleBenchConfig((1000,), folder=str(tmp_path), assignment=False)
     result = bench_scale(config)
     assert [row["stage"] for row in result["rows"]] == list(scale.STAGES)
     assert all(row["seconds"] > 0 and row["cpu_seconds"] > 0 and row["peak_mb"] > 20 for row in result["rows"])
-    assert result["limits"]["share_of_smaller_limit"] > 0
+    assert all(row["share_of_limit"] > 0 for row in result["rows"])
+    in_all = result["sorted_in_all"][1000]
+    assert in_all["seconds"] == pytest.approx(sum(row["seconds"] for row in result["rows"][1:3]), abs=0.01)
     monkeypatch.setattr(scale, "_run", None)
     assert bench_scale(config) == result
     json.dumps(result, allow_nan=False)
@@ -33,6 +35,12 @@ def test_assignment_is_measured_beside_hdbscan(monkeypatch):
     assert found["equal_share"] == 1 and found["points_per_s"] > 0 and found["clusters"] > 1
 
 
+def test_two_implementations_are_fitted_to_the_same_points(monkeypatch):
+    monkeypatch.setattr(scale_measures, "_FITTED", (1000,))
+    (found,) = measure_fits()
+    assert found["hdbscan_cpu_seconds"] > 0 and found["ari"] > 0.9
+
+
 def test_a_sample_says_much_the_same_as_all_points():
     found = measure_sampling(n=6000, n_fitted=2500, d=3)
     assert found["ari_without_noise"] > 0.9 and found["clusters"] > 4
@@ -41,5 +49,7 @@ def test_a_sample_says_much_the_same_as_all_points():
 def test_bad_arguments_are_one_line(capsys):
     with pytest.raises(InputError, match="at least 1000"):
         ScaleBenchConfig((10,))
-    assert main(["bench", "scale", "--model", "/nowhere"]) == 2
-    assert "/nowhere" in capsys.readouterr().err
+    with pytest.raises(InputError, match="contrastive: choose one of pretrained"):
+        ScaleBenchConfig(model="contrastive")
+    assert main(["bench", "scale", "--frames", "10"]) == 2
+    assert "at least 1000" in capsys.readouterr().err
