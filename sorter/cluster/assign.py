@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sorter.cluster.neighbours import Found, nearest, searcher
+from sorter.cluster.soft import SoftClusters
 from sorter.core.clustering import NOISE
 
 #: Points that are assigned at a time.
@@ -18,11 +20,25 @@ _BATCH = 16_384
 @dataclass(frozen=True)
 class Assigned:
     """labels (N,) int32, -1 noise; strength (N,) float32 in [0, 1], 0 for noise; core_distance (N,) float64, how far the point
-    lies from the base: the distance to its (min_samples + 1)-th nearest point of it."""
+    lies from the base: the distance to its (min_samples + 1)-th nearest point of it; soft_labels (N, n) int32, soft_shares
+    (N, n) float32: the n clusters it belongs to most, and how much (`SoftClusters`), n 0 where that was not asked for."""
 
     labels: NDArray[np.int32]
     strength: NDArray[np.float32]
     core_distance: NDArray[np.float64]
+    soft_labels: NDArray[np.int32]
+    soft_shares: NDArray[np.float32]
+
+    @property
+    def soft(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """soft_labels and soft_shares."""
+        return self.soft_labels, self.soft_shares
+
+    @classmethod
+    def nowhere(cls, n: int, n_soft: int = 0) -> Assigned:
+        """``n`` points that belong to nothing."""
+        soft = np.full((n, n_soft), NOISE, np.int32), np.zeros((n, n_soft), np.float32)
+        return cls(np.full(n, NOISE, np.int32), np.zeros(n, np.float32), np.full(n, np.inf), *soft)
 
 
 @dataclass(frozen=True)
@@ -92,29 +108,35 @@ class DensityAssigner:
         """What the assigner is made of, by the names of its fields."""
         return {each.name: np.atleast_1d(getattr(self, each.name)) for each in fields(self) if each.init}
 
-    def __call__(self, points: NDArray) -> Assigned:
-        """Cluster, strength and core distance of ``points`` (N, d), which lie in the space of the base."""
-        parts = [self._assign(points[start : start + _BATCH]) for start in range(0, len(points), _BATCH)]
+    @cached_property
+    def _soft(self) -> SoftClusters:
+        names = ("base", "base_node", "base_lambda", "node_parent", "node_birth", "node_label")
+        return SoftClusters(**{name: getattr(self, name) for name in names})
+
+    def __call__(self, points: NDArray, n_soft: int = 0) -> Assigned:
+        """Cluster, strength, core distance and ``n_soft`` shares of ``points`` (N, d), which lie in the space of the base."""
+        parts = [self._assign(points[start : start + _BATCH], n_soft) for start in range(0, len(points), _BATCH)]
         if not parts:
-            return Assigned(np.empty(0, np.int32), np.empty(0, np.float32), np.empty(0))
+            return Assigned.nowhere(0, n_soft)
         return Assigned(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Assigned)))
 
-    def _assign(self, points: NDArray) -> Assigned:
+    def _assign(self, points: NDArray, n_soft: int) -> Assigned:
         distance, rows = self._search(points, 2 * self.min_samples)
         own_core = distance[:, min(self.min_samples, distance.shape[1] - 1)]
         reach = np.maximum(np.maximum(distance, self.core[rows]), own_core[:, None])
         first = reach.argmin(axis=1)[:, None]
         neighbour, reach = (np.take_along_axis(a, first, 1)[:, 0] for a in (rows, reach))
         lam = np.where(reach > 0, 1 / np.where(reach > 0, reach, 1), np.finfo(np.float64).max)
-        node = self.base_node[neighbour]
-        climbing = self.base_lambda[neighbour] > lam
+        node, leaves = self.base_node[neighbour], self.base_lambda[neighbour]
+        soft = self._soft(points, node, np.minimum(lam, leaves), n_soft) if n_soft else Assigned.nowhere(len(node)).soft
+        climbing = leaves > lam
         while climbing.any():
             climbing &= (node > 0) & (self.node_birth[node] >= lam)
             node = np.where(climbing, self.node_parent[node], node)
         labels = self.node_label[node]
         highest = np.append(self.label_lambda, 0)[labels]
         strength = np.where(highest > 0, np.minimum(lam / np.where(highest > 0, highest, 1), 1), 1)
-        return Assigned(labels, np.where(labels < 0, 0, strength).astype(np.float32), own_core)
+        return Assigned(labels, np.where(labels < 0, 0, strength).astype(np.float32), own_core, *soft)
 
 
 def _node_labels(

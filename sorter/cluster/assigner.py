@@ -23,17 +23,19 @@ class Level:
     numbers: NDArray[np.int32]
     far_distance: float
 
-    def __call__(self, points: NDArray) -> Assigned:
-        """Cluster, strength and core distance (among the points) of ``points`` (N, k)."""
+    def __call__(self, points: NDArray, n_soft: int = 0) -> Assigned:
+        """Cluster, strength, core distance (among the points) and ``n_soft`` shares of ``points`` (N, k)."""
         if self.placement is None:
-            found = self.density(points)
+            found = self.density(points, n_soft)
             core = found.core_distance
         else:
             places, core = self.placement(points, self.density.min_samples + 1)
-            found = self.density(places)
-        labels = np.append(self.numbers, np.int32(NOISE))[found.labels]
-        labels[core > self.far_distance] = NOISE
-        return Assigned(labels, np.where(labels < 0, 0, found.strength).astype(np.float32), core)
+            found = self.density(places, n_soft)
+        full, far = np.append(self.numbers, np.int32(NOISE)), core > self.far_distance
+        labels, soft_labels = full[found.labels], full[found.soft_labels]
+        labels[far], soft_labels[far] = NOISE, NOISE
+        strength, shares = np.where(labels < 0, 0, found.strength), np.where(soft_labels < 0, 0, found.soft_shares)
+        return Assigned(labels, strength.astype(np.float32), core, soft_labels, shares.astype(np.float32))
 
     def arrays(self) -> dict[str, NDArray]:
         """What the level is made of."""
@@ -60,8 +62,7 @@ class Assigner:
 
     def __call__(self, points: NDArray) -> Assigned:
         """Cluster and strength of ``points`` (N, k) of `Projection`, core distance among those of the first level."""
-        n = len(points)
-        found = Assigned(np.full(n, NOISE, np.int32), np.zeros(n, np.float32), np.full(n, np.inf))
+        found = Assigned.nowhere(len(points))
         for number, level in enumerate(self.levels):
             if number == 0:
                 found = level(points)

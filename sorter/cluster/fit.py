@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.cluster.assign import assign_by_neighbours, medoids
+from sorter.cluster.assign import Assigned, assign_by_neighbours, medoids
 from sorter.cluster.assigner import Assigner
 from sorter.cluster.config import BRIGHT_SPANS, ClusterConfig
 from sorter.cluster.density import by_size
-from sorter.cluster.groups import SMALLEST_CLUSTER, Groups, cluster_sizes, drawn, find_groups, renumbered
+from sorter.cluster.groups import SMALLEST_CLUSTER, SOFT, Groups, cluster_sizes, drawn, find_groups, renumbered
 from sorter.cluster.identity import keep_numbers, lost
 from sorter.cluster.reduce import Placement, Projection, principal_components, umap
-from sorter.core.clustering import NOISE, Clustering
+from sorter.core.clustering import NOISE, Clustering, Memberships
 from sorter.core.config import config_to_dict
 from sorter.core.embedding import Embedding, Layout
 from sorter.core.identity import rows_of
@@ -42,7 +42,7 @@ def fit(embedding: Embedding, photons: NDArray[np.float64], config: ClusterConfi
     The result does not depend on the order of rows and is the same for the same input and seed.
     """
     ids, points, photons = _in_order(embedding, photons, config)
-    clustering, _ = cluster_points(embedding.name, ids, points, photons, config)
+    clustering, _, _ = cluster_points(embedding.name, ids, points, photons, config)
     return clustering, lay_out(embedding.name, ids, points, clustering.labels, config)
 
 
@@ -68,8 +68,9 @@ def cluster_points(
     photons: NDArray[np.float64],
     config: ClusterConfig,
     before: Clustering | None = None,
-) -> tuple[Clustering, Assigner]:
-    """The clustering of ``points`` (N, d) of `Projection`, rows in ascending order of ``ids``, and what assigns further ones.
+) -> tuple[Clustering, Memberships, Assigner]:
+    """The clustering of ``points`` (N, d) of `Projection`, rows in ascending order of ``ids``, how much they belong to each
+    cluster, and what assigns further ones.
 
     name: of the embedding; photons (N,); before: an earlier clustering of frames of the run, from which clusters that are still
     there keep their numbers; what changed is in the meta, ``changes`` and ``gone`` (numbers that none continues).
@@ -99,10 +100,8 @@ def cluster_points(
         **groups.facts,
     }
     stand_for = ids[medoids(points, labels, strength)]
-    return (
-        Clustering(config.name, ids, labels, strength, assigned, stand_for, groups.result.tree, meta),
-        groups.assigner,
-    )
+    clustering = Clustering(config.name, ids, labels, strength, assigned, stand_for, groups.result.tree, meta)
+    return clustering, Memberships.of(clustering, groups.soft_labels, groups.soft_shares), groups.assigner
 
 
 def _persistence(groups: Groups, numbers: NDArray[np.int32]) -> list[float | None]:
@@ -185,7 +184,9 @@ def _start(before: Layout, ids: NDArray[np.uint64], points: NDArray) -> NDArray[
     return start
 
 
-def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -> tuple[Clustering, Layout]:
+def empty_result(
+    ids: NDArray[np.uint64], config: ClusterConfig, warning: str
+) -> tuple[Clustering, Memberships, Layout]:
     """What is stored where there is nothing to cluster: every hit is noise."""
     n = len(ids)
     noise = np.full(n, NOISE, np.int32)
@@ -196,4 +197,5 @@ def empty_result(ids: NDArray[np.uint64], config: ClusterConfig, warning: str) -
     clustering = Clustering(
         config.name, ids, noise, np.zeros(n, np.float32), noise.copy(), np.empty(0, np.uint64), meta=meta
     )
-    return clustering, Layout(name, ids, np.zeros((n, 2), np.float32), {"method": "none"})
+    memberships = Memberships.of(clustering, *Assigned.nowhere(n, SOFT).soft)
+    return clustering, memberships, Layout(name, ids, np.zeros((n, 2), np.float32), {"method": "none"})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.cluster.assign import DensityAssigner
+from sorter.cluster.assign import Assigned, DensityAssigner
 from sorter.cluster.assigner import Assigner, Level
 from sorter.cluster.config import ClusterConfig
 from sorter.cluster.density import (
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 SMALLEST_CLUSTER = 15
 #: The sizes that are tried by default, in square roots of the number of clustered hits.
 SIZE_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.5)
+#: Clusters that a hit's shares are kept of, the largest ones.
+SOFT = 3
 #: Rare groups are sought in at most this many hits, half of them noise, have at least this many square roots of the noise's
 #: number, and are made of noise to at least this share.
 RARE_FIT, RARE_FACTOR, RARE_NOISE = 20_000, 0.5, 0.8
@@ -40,12 +42,14 @@ RARE_FIT, RARE_FACTOR, RARE_NOISE = 20_000, 0.5, 0.8
 
 @dataclass(frozen=True)
 class Groups:
-    """labels (N,) int32 in any numbering, -1 noise; strength (N,) float32; fitted: rows that HDBSCAN was fitted to, and what it
-    found there; assigner: for other points;
-    facts: what is worth telling, JSON-ready."""
+    """labels (N,) int32 in any numbering, -1 noise; strength (N,) float32; soft_labels, soft_shares (N, SOFT): the clusters that
+    each belongs to most (`Memberships`); fitted: rows that HDBSCAN was fitted to, and what it found there; assigner: for other
+    points; facts: what is worth telling, JSON-ready."""
 
     labels: NDArray[np.int32]
     strength: NDArray[np.float32]
+    soft_labels: NDArray[np.int32]
+    soft_shares: NDArray[np.float32]
     fitted: NDArray[np.int64]
     result: DensityResult
     assigner: Assigner
@@ -76,17 +80,21 @@ def find_groups(points: NDArray, rows: NDArray[np.int64], config: ClusterConfig)
     facts["n_drawn"] = len(sample) if len(sample) < len(rows) else None
     if facts["one_population"]:
         return _one_population(points, sample, far, config, facts)
-    labels, strength = np.full(len(points), NOISE, np.int32), np.zeros(len(points), np.float32)
+    all_of = Assigned.nowhere(len(points), SOFT)
+    labels, strength, soft = all_of.labels, all_of.strength, all_of.soft
     labels[fitted], strength[fitted] = result.labels, result.strength
     if level is None:
-        return Groups(labels, strength, fitted, result, Assigner(()), facts)
+        return Groups(labels, strength, *soft, fitted, result, Assigner(()), facts)
     levels = [level]
+    places = points[fitted] if level.placement is None else level.placement.places
+    soft[0][fitted], soft[1][fitted] = level.density(places, SOFT).soft
     if len(sample) < len(rows):
         rest = np.setdiff1d(rows, sample, assume_unique=True)
-        found = level(points[rest])
+        found = level(points[rest], SOFT)
         labels[rest], strength[rest] = found.labels, found.strength
-        levels += _rare(points, rows, labels, strength, float(np.median(core)), config, facts)
-    return Groups(labels, strength, fitted, result, Assigner(tuple(levels)), facts)
+        soft[0][rest], soft[1][rest] = found.soft
+        levels += _rare(points, rows, all_of, float(np.median(core)), config, facts)
+    return Groups(labels, strength, *soft, fitted, result, Assigner(tuple(levels)), facts)
 
 
 def renumbered(groups: Groups, table: NDArray[np.int32]) -> Groups:
@@ -94,7 +102,8 @@ def renumbered(groups: Groups, table: NDArray[np.int32]) -> Groups:
     full = np.append(table, np.int32(NOISE))
     result = replace(groups.result, labels=full[groups.result.labels])
     assigner = Assigner(tuple(replace(level, numbers=full[level.numbers]) for level in groups.assigner.levels))
-    return replace(groups, labels=full[groups.labels], result=result, assigner=assigner)
+    soft = full[groups.soft_labels]
+    return replace(groups, labels=full[groups.labels], soft_labels=soft, result=result, assigner=assigner)
 
 
 def _fit(
@@ -133,18 +142,18 @@ def _rule(points: NDArray, result: DensityResult, config: ClusterConfig) -> Dens
 def _rare(
     points: NDArray,
     rows: NDArray[np.int64],
-    labels: NDArray,
-    strength: NDArray,
+    all_of: Assigned,
     typical: float,
     config: ClusterConfig,
     facts: dict,
 ) -> list[Level]:
-    """Groups among the noise of ``rows`` that are too rare to be seen in the sample; written into ``labels`` and ``strength``.
+    """Groups among the noise of ``rows`` that are too rare to be seen in the sample; written into ``all_of``.
 
     They are sought among the points themselves (UMAP would draw what is left over into clumps of its own), with some of the
     clustered hits beside them. One counts that is made of noise and as dense as half of the run's hits are: its median core
     distance is at most the ``typical`` one.
     """
+    labels, strength = all_of.labels, all_of.strength
     rng = child_rng(config.seed, "cluster", "rare")
     noise = rows[labels[rows] < 0]
     some = drawn(noise, RARE_FIT // 2, rng)
@@ -165,6 +174,9 @@ def _rare(
     labels[noise], strength[noise] = found.labels, found.strength
     own = np.append(numbers, np.int32(NOISE))[result.labels[: len(some)]]
     labels[some], strength[some] = own, np.where(own < 0, 0, result.strength[: len(some)])
+    rare = noise[labels[noise] >= 0]  # of no other cluster: the tree that knows them does not know the others
+    all_of.soft_labels[rare], all_of.soft_shares[rare] = NOISE, 0
+    all_of.soft_labels[rare, 0], all_of.soft_shares[rare, 0] = labels[rare], strength[rare]
     return [level]
 
 
@@ -181,4 +193,6 @@ def _one_population(
     strength = np.where(labels < 0, 0, typical_strength(core)).astype(np.float32)
     result = DensityResult(labels, strength, np.empty(0, TREE_DTYPE), np.ones(1))
     level = Level(None, DensityAssigner.of_one(base, config.min_samples), np.zeros(1, np.int32), far)
-    return Groups(labels, strength, np.arange(n), result, Assigner((level,)), facts)
+    soft_labels, soft_shares = Assigned.nowhere(n, SOFT).soft
+    soft_labels[:, 0], soft_shares[:, 0] = labels, strength
+    return Groups(labels, strength, soft_labels, soft_shares, np.arange(n), result, Assigner((level,)), facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,3 +66,39 @@ class Clustering:
             have = f"0..{self.n_clusters - 1}" if self.n_clusters else "none"
             raise InputError(f"cluster {cluster}: not in clustering '{self.name}' (clusters: {have}; -1 is noise)")
         return self.frame_id[self.labels == cluster]
+
+
+@dataclass(frozen=True)
+class Memberships:
+    """How much frames belong to the clusters of a clustering, the few largest shares of each.
+
+    name: of the clustering; frame_id (N,) uint64; clusters (N, n) int32, -1 where there is none; shares (N, n) float32 in [0, 1],
+    descending; what the shares of all clusters lack to 1 is the probability of noise. labels_sha256: checksum of the
+    labels that they go with.
+    """
+
+    name: str
+    frame_id: NDArray[np.uint64]
+    clusters: NDArray[np.int32]
+    shares: NDArray[np.float32]
+    labels_sha256: str
+
+    def __post_init__(self) -> None:
+        check_rows(f"memberships {self.name}", self.frame_id, clusters=self.clusters, shares=self.shares)
+
+    @classmethod
+    def of(cls, clustering: Clustering, clusters: NDArray[np.int32], shares: NDArray[np.float32]) -> Memberships:
+        """Those of the frames of ``clustering``, in its order."""
+        digest = _labels_sha256(clustering.labels)
+        return cls(clustering.name, clustering.frame_id, clusters, shares, digest)
+
+    def fits(self, clustering: Clustering) -> bool:
+        """Whether they are of these clusters; frames that were added to them since have none."""
+        n = len(self.frame_id)
+        return np.array_equal(clustering.frame_id[:n], self.frame_id) and self.labels_sha256 == _labels_sha256(
+            clustering.labels[:n]
+        )
+
+
+def _labels_sha256(labels: NDArray[np.int32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(labels, "<i4").tobytes()).hexdigest()

@@ -9,7 +9,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.core.clustering import Clustering
+from sorter.core.clustering import Clustering, Memberships
 from sorter.core.embedding import Layout
 from sorter.core.hits import Hits
 from sorter.core.identity import rows_of
@@ -29,18 +29,35 @@ def write_table(
     clustering: Clustering | None,
     layout: Layout | None,
     book: LabelBook,
+    memberships: Memberships | None = None,
 ) -> int:
     """Write the table of a run as CSV, rows in order of (source_file, source_index); returns how many rows it has.
 
     photons is the measured sum over good pixels; cluster is the density result, -1 for noise, and assigned_cluster what
     neighbours add to it; cluster, strength, assigned_cluster, x and y are empty for a frame that is no hit, and where nothing was
-    clustered; several labels are joined by ";".
+    clustered; several labels are joined by ";". With ``memberships`` columns cluster_1, membership_1, cluster_2, ... follow: the
+    clusters that a hit belongs to most, and how much.
     """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
     order = table_order(store)
-    writer.writerows(table_rows(order, store, hits, clustering, layout, book))
+    rows = table_rows(order, store, hits, clustering, layout, book)
+    if memberships is None:
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+        return len(order)
+    n = memberships.clusters.shape[1]
+    writer.writerow([*COLUMNS, *(f"{what}_{i}" for i in range(1, n + 1) for what in ("cluster", "membership"))])
+    soft = rows_of(memberships.frame_id, store.frame_ids[order])
+    writer.writerows([*row, *_soft(memberships, place)] for row, place in zip(rows, soft))
     return len(order)
+
+
+def _soft(memberships: Memberships, row: int) -> list[str]:
+    """Cluster and share, as often as there are any; empty for a frame that has none."""
+    if row < 0:
+        return [""] * (2 * memberships.clusters.shape[1])
+    pairs = zip(memberships.clusters[row], memberships.shares[row])
+    return [text for c, share in pairs for text in (("", "") if c < 0 else (str(c), _text(share)))]
 
 
 def table_order(store: ZarrFrameStore) -> NDArray[np.int64]:

@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from sorter.core.clustering import TREE_DTYPE, Clustering
+from sorter.core.clustering import TREE_DTYPE, Clustering, Memberships
 from sorter.core.embedding import Embedding, Layout, check_rows
 from sorter.core.errors import InputError, MissingResultError, WorkFolderError
 from sorter.core.hits import Hits
@@ -227,6 +227,16 @@ class WorkFolder:
         for key in TREE_DTYPE.names or ():
             tree[key] = arrays.pop(f"tree_{key}")
         return Clustering(name, **arrays, tree=tree, meta=attrs["meta"])
+
+    def write_memberships(self, memberships: Memberships) -> None:
+        """Store how much frames belong to the clusters of the clustering of that name."""
+        arrays: dict[str, NDArray] = {name: getattr(memberships, name) for name in ("frame_id", "clusters", "shares")}
+        self._write("memberships", memberships.name, arrays, {"labels_sha256": memberships.labels_sha256})
+
+    def read_memberships(self, name: str) -> Memberships:
+        """The memberships of the clustering ``name``. Raises MissingResultError where they are not there."""
+        arrays, attrs = self._read("memberships", name, "shotsort cluster")
+        return Memberships(name, **arrays, labels_sha256=attrs["labels_sha256"])
 
     def write_base(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
         """Store what later frames are compared with (`sorter.stages.base`) under the name of the clustering it was made from."""

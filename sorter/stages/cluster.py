@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sorter.cluster.assigner import Assigner
 from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, cluster_points, empty_result, lay_out
 from sorter.cluster.reduce import Projection, concatenate
-from sorter.core.clustering import Clustering
+from sorter.core.clustering import Clustering, Memberships
 from sorter.core.config import config_to_dict
 from sorter.core.embedding import Embedding, Layout
 from sorter.core.errors import MissingResultError
@@ -51,11 +51,12 @@ def cluster(work: str | Path | WorkFolder, config: ClusterConfig | None = None, 
         if parts is None:
             warning = f"{len(hits.hit_ids)} hits are too few to cluster: all are noise (-1)"
             log.warning("%s", warning)
-            clustering, layout = empty_result(hits.hit_ids, config, warning)
+            clustering, memberships, layout = empty_result(hits.hit_ids, config, warning)
             work.write_assigner(config.name, {}, {"embedding": None})
         else:
-            clustering, layout = _fitted(work, hits, parts, config, inputs["sha256"])
+            clustering, memberships, layout = _fitted(work, hits, parts, config, inputs["sha256"])
         work.write_layout(layout)
+        work.write_memberships(memberships)
         work.write_clustering(clustering)
         record.outputs.update(clustering=clustering.name, layout=layout.name)
         record.metrics.update({
@@ -75,15 +76,15 @@ class _Parts:
 
 def _fitted(
     work: WorkFolder, hits: Hits, parts: _Parts, config: ClusterConfig, digest: str
-) -> tuple[Clustering, Layout]:
-    """Clusters and layout, and what assigns further frames, which is stored. An earlier fit lends its numbers and places; a
-    layout that a call with the same inputs left behind is taken as it is."""
+) -> tuple[Clustering, Memberships, Layout]:
+    """Clusters, memberships and layout, and what assigns further frames, which is stored. An earlier fit lends its numbers and
+    places; a layout that a call with the same inputs left behind is taken as it is."""
     projection = Projection.of(parts.vectors, config.pca_dims)
     order = np.argsort(parts.ids)
     ids, points = parts.ids[order], projection(parts.vectors)[order]
     photons = hits.photons[rows_of(hits.frame_id, ids)]
     before = work.read_clustering(config.name) if config.name in work.result_names("clusters") else None
-    clustering, assigner = cluster_points(parts.name, ids, points, photons, config, before)
+    clustering, memberships, assigner = cluster_points(parts.name, ids, points, photons, config, before)
     arrays = {f"projection_{k}": v for k, v in vars(projection).items()} | assigner.arrays()
     work.write_assigner(config.name, arrays, {"embedding": parts.name})
     layout = work.read_layout(parts.name) if parts.name in work.result_names("layouts") else None
@@ -91,7 +92,7 @@ def _fitted(
     if layout is None or any(layout.meta.get(key) != value for key, value in made_from.items()):
         layout = lay_out(parts.name, ids, points, clustering.labels, config, layout)
         layout = replace(layout, meta=layout.meta | made_from)
-    return clustering, layout
+    return clustering, memberships, layout
 
 
 def find_assigner(work: WorkFolder, name: str = "density") -> tuple[list[str], Projection, Assigner]:

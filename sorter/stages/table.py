@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from sorter.core.clustering import Clustering
+from sorter.core.clustering import Clustering, Memberships
 from sorter.core.embedding import Layout
 from sorter.core.errors import MissingResultError
 from sorter.core.frames import find_rows
@@ -20,19 +20,31 @@ from sorter.io.zarr_store import ZarrFrameStore
 
 
 def table(
-    work: str | Path | WorkFolder, to: str | Path | None = None, clustering: str = "density", layout: str | None = None
-) -> int:
+    work: str | Path | WorkFolder, to: str | Path | None = None, clustering: str = "density", layout: str | None = None,
+    soft: bool = False,
+) -> int:  # fmt: skip
     """Write the table of a run (columns: `sorter.curate.table.write_table`) to a file, or to standard output; returns its rows.
 
     layout: name of the one that x and y come from; None takes the one of the clustered embedding. Columns of results that are
-    not there yet are empty. Raises MissingResultError before the hits were found.
+    not there yet are empty. soft: with the clusters that each hit belongs to most. Raises MissingResultError before the hits
+    were found, and for ``soft`` where the clusters were not made by 'shotsort cluster'.
     """
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     parts = _parts(work, clustering, layout)
+    memberships = _memberships(work, clustering, parts[2]) if soft else None
     if to is None:
-        return write_table(sys.stdout, *parts)
+        return write_table(sys.stdout, *parts, memberships)
     with whole_file(Path(to)) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-        return write_table(file, *parts)
+        return write_table(file, *parts, memberships)
+
+
+def _memberships(work: WorkFolder, name: str, clustering: Clustering | None) -> Memberships:
+    found = work.read_memberships(name)
+    if clustering is None or not found.fits(clustering):
+        raise MissingResultError(
+            f"{work.path}: the memberships '{name}' are of other clusters than are there now; run 'shotsort cluster --force'"
+        )
+    return found
 
 
 def subset_rows(work: WorkFolder, subset: Subset, clustering: str = "density") -> list[list[str]]:

@@ -244,7 +244,7 @@ def test_what_was_fitted_is_assigned_as_it_was_clustered(config):
     made = embedding(points)
     ids = np.sort(made.frame_id)
     ordered = points[np.argsort(made.frame_id)]
-    clustering, assigner = cluster_points("made", ids, ordered, np.ones(700), config)
+    clustering, _, assigner = cluster_points("made", ids, ordered, np.ones(700), config)
     found = Assigner.of_arrays(assigner.arrays())(ordered)
     same = found.labels == clustering.labels
     assert same.mean() > 0.97  # a fitted point is its own neighbour, which makes its core distance smaller
@@ -257,11 +257,11 @@ def test_what_was_fitted_is_assigned_as_it_was_clustered(config):
 def test_clusters_keep_their_numbers_and_the_layout_its_places():
     points, kind = blobs([400, 300, 200])
     ids = np.arange(900, dtype=np.uint64)
-    first, _ = cluster_points("made", ids, points, np.ones(900), FAST)
+    first, _, _ = cluster_points("made", ids, points, np.ones(900), FAST)
     place = lay_out("made", ids, points, first.labels, FAST)
     more = np.concatenate([points, blobs([0, 0, 400], seed=5)[0]])  # the third is now the largest
     ids = np.arange(1300, dtype=np.uint64)
-    second, _ = cluster_points("made", ids, more, np.ones(1300), FAST, first)
+    second, _, _ = cluster_points("made", ids, more, np.ones(1300), FAST, first)
     again = lay_out("made", ids, more, second.labels, FAST, place)
     old, new = first.labels, second.labels[:900]
     known = (old >= 0) & (new >= 0)
