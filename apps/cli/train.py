@@ -8,6 +8,7 @@ HELP = "Train a contrastive encoder or a FactorVAE on the hits of a work folder;
 EXAMPLE = """  shotsort train run/
   shotsort train run/ --model factorvae --latents 16
   shotsort train run/ --keep orientation+size --minutes 10
+  shotsort train run/ --devices 4 --precision bf16 --balance photons
 """
 
 _OPTIONS = {
@@ -24,6 +25,11 @@ _OPTIONS = {
     "temperature": "temperature of the contrastive loss",
     "memory_mb": "memory for cached polar pictures; larger runs are read in blocks",
     "device": "auto, cpu or cuda",
+    "devices": "processes that share each batch, one per GPU; contrastive only",
+    "nodes": "nodes that they run on, started by torchrun or srun",
+    "precision": "32 or bf16 (mixed)",
+    "compile": "put the network through torch.compile",
+    "balance": "draw evenly over photons (octaves of brightness) or the clusters of a clustering (default: each hit alike)",
     "seed": "seed of weights, order, views and noise",
 }
 _SHORT = {"n_latents": "latents"}
@@ -42,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             text = _OPTIONS[field.name]
             text = text if "(default" in text else f"{text} (default: {field.default})"
             flag = _SHORT.get(field.name, field.name).replace("_", "-")
+            if isinstance(field.default, bool):
+                parser.add_argument(f"--{flag}", dest=field.name, action="store_true", help=_OPTIONS[field.name])
+                continue
             parser.add_argument(
                 f"--{flag}", dest=field.name, type=type(field.default), default=field.default, help=text
             )
@@ -53,8 +62,11 @@ def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_json, print_text
     from sorter.stages.train import TrainConfig, train
+    from sorter.train.parallel import is_first
 
     model = train(args.work, TrainConfig(**{name: getattr(args, name) for name in _OPTIONS}), args.force)
+    if not is_first():
+        return 0
     record = None if model is None else model.card.training
     if args.json:
         print_json({"model": args.model, "trained": record})

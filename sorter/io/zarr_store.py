@@ -109,6 +109,24 @@ def read_info(group: zarr.Group, where: str) -> StoreInfo:
     return StoreInfo.from_dict(raw, where)
 
 
+class _Table(Mapping[str, NDArray]):
+    """Columns of a frame store by name. Some hold a kilobyte of text per frame, so none is read that nobody asks for."""
+
+    def __init__(self, store: ZarrFrameStore, table: str) -> None:
+        self._store, self._table, self._names = store, table, store.table_names(table)
+
+    def __getitem__(self, name: str) -> NDArray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._store.table_column(self._table, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class ZarrFrameStore:
     """A `FrameStore` on the zarr group ``path``. Opens lazily per process; safe to pickle and to spawn with.
 
@@ -155,13 +173,13 @@ class ZarrFrameStore:
 
     @property
     def columns(self) -> Mapping[str, NDArray]:
-        """Per-frame machine data, name -> (N, ...)."""
-        return self._table("columns")
+        """Per-frame machine data, name -> (N, ...); a column is read when it is asked for."""
+        return _Table(self, "columns")
 
     @property
     def truth(self) -> Mapping[str, NDArray]:
-        """Per-frame truth of a simulated run, name -> (N, ...); empty for measured frames."""
-        return self._table("truth")
+        """Per-frame truth of a simulated run, name -> (N, ...), as of `columns`; empty for measured frames."""
+        return _Table(self, "truth")
 
     def table_names(self, table: str, single: bool = False) -> list[str]:
         """Names in ``columns`` or ``truth``, without reading them; ``single``: those with one value per frame."""
@@ -188,9 +206,6 @@ class ZarrFrameStore:
         values = np.asarray(array[: self.info.n_valid])  # type: ignore[index]
         values = values if self._rows is None else values[self._rows]
         return values if array.attrs.get(TEXT) is None else decode_text(values)
-
-    def _table(self, name: str) -> dict[str, NDArray]:
-        return {key: self.table_column(name, key) for key in self.table_names(name)}
 
     def select(self, ids: NDArray[np.uint64]) -> ZarrFrameStore:
         """The store of these frames, in this order."""

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from sorter.core.clustering import NOISE
 from sorter.core.config import config_to_dict, require
 from sorter.core.geometry import Geometry
+from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.models.polar_model import PolarModel, load_model
 from sorter.train.config import TrainConfig
+from sorter.train.data import balanced_chances
 from sorter.train.fit import MIN_FRAMES, fit
+from sorter.train.parallel import is_first
 
 __all__ = ["TrainConfig", "train"]
 
@@ -27,14 +32,17 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
     """Train the model that ``config`` names on the hits; stored under models/NAME.
 
     A training that was stopped goes on from its last checkpoint; a finished one with the same config and hits is returned as
-    it is, unless ``force``. With fewer than 32 hits nothing is trained: that is said, and None returned. Raises
+    it is, unless ``force``. Of several processes that share a training (``config.devices``) the first one holds the folder and
+    writes. With fewer than 32 hits nothing is trained: that is said, and None returned. Raises
     MissingResultError before the hits were found, InputError for a device that is not there.
     """
     config = config or TrainConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     resolve_device(config.device)
     store, ids = work.frames(), work.read_hits().hit_ids
-    inputs = frames_inputs(store, ids)
+    inputs, chances = frames_inputs(store, ids), _chances(work, config.balance)
+    if chances is not None:
+        inputs["chances_sha256"] = hashlib.sha256(chances.tobytes()).hexdigest()
     folder = work.model_path(config.model)
     if len(ids) < MIN_FRAMES:
         log.warning("train: %d hits are too few to train a network (need %d); use the features", len(ids), MIN_FRAMES)
@@ -42,11 +50,25 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
     if not force and _up_to_date(work, config, inputs):
         log.info("train %s: up to date", config.model)
         return load_model(folder)
+    if not is_first():
+        return fit(store.select(ids), config, folder, inputs, chances)[0]
     with work.stage("train", config_to_dict(config), config.seed, inputs) as record:
-        model, figures = fit(store.select(ids), config, folder, inputs)
+        model, figures = fit(store.select(ids), config, folder, inputs, chances)
         record.outputs["model"] = config.model
         record.metrics.update({f"train/{name}": value for name, value in figures.items()})
     return model
+
+
+def _chances(work: WorkFolder, balance: str) -> NDArray[np.float64] | None:
+    """How often each hit is drawn; None: all alike. Raises MissingResultError for a clustering that is not there."""
+    if not balance:
+        return None
+    hits = work.read_hits()
+    if balance == "photons":
+        return balanced_chances(np.floor(np.log2(np.maximum(hits.photons[hits.is_hit], 1))))
+    found = work.read_clustering(balance)
+    rows = rows_of(found.frame_id, hits.hit_ids)
+    return balanced_chances(np.where(rows < 0, NOISE, found.labels[rows]))
 
 
 def resolve_device(device: str) -> str:

@@ -36,6 +36,8 @@ class Curves(lightning.Callback):
         means = {name: total / max(self._steps, 1) for name, total in self._sums.items()}
         self.rows.append({"step": int(module.step_count), **means})
         self._sums, self._steps = {}, 0
+        if not trainer.is_global_zero:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
@@ -63,11 +65,12 @@ class Checkpoint(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Save if it is time."""
-        if time.monotonic() - self._last < self.every_s:
+        if not trainer.strategy.broadcast(time.monotonic() - self._last >= self.every_s):
             return
         partial = self.path.with_suffix(".partial")
         trainer.save_checkpoint(partial)
-        os.replace(partial, self.path)
+        if trainer.is_global_zero:
+            os.replace(partial, self.path)
         self._last = time.monotonic()
 
 
@@ -86,7 +89,7 @@ class Clock(lightning.Callback):
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Read the clock."""
         now = time.monotonic()
-        self.seconds, self._last = self.seconds + now - self._last, now
+        self.seconds, self._last = trainer.strategy.broadcast(self.seconds + now - self._last), now
         if self.minutes and self.seconds >= 60 * self.minutes:
             trainer.should_stop = True
 
@@ -108,7 +111,8 @@ class Steps(lightning.Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         """Show the bar."""
-        self._bar = Progress(f"train {self.name}", self.total, "steps", int(module.step_count))
+        if trainer.is_global_zero:
+            self._bar = Progress(f"train {self.name}", self.total, "steps", int(module.step_count))
 
     def on_train_epoch_end(self, trainer: Any, module: Any) -> None:
         """Move on."""

@@ -9,6 +9,7 @@ from sorter.core.config import require
 KINDS = ("contrastive", "factorvae")
 KEEPS = ("orientation", "size")
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("32", "bf16")
 DEFAULT_STEPS = {"contrastive": 500, "factorvae": 600}
 DEFAULT_RATE = {"contrastive": 2e-3, "factorvae": 1e-3}
 
@@ -21,7 +22,9 @@ class TrainConfig:
     a training that time cut short is not repeatable). batch: frames per update. keep: differences that count ("orientation",
     "size", "orientation+size"), "" for shape alone. temperature: of NT-Xent. gamma: weight of the total correlation.
     sigma: noise of the reconstruction, in units of the logarithmic picture. memory_mb: for cached polar pictures.
-    device: "auto", "cpu", "cuda".
+    device: "auto", "cpu", "cuda". devices, nodes: processes per node, one per GPU, and nodes, that share each batch. precision:
+    "32", or "bf16" for mixed precision. compile: whether the network goes through torch.compile. balance: what hits are drawn
+    evenly over: "photons" (octaves of brightness), the name of a clustering, "" draws each hit as often as any other.
     """
 
     model: str = "contrastive"
@@ -40,6 +43,11 @@ class TrainConfig:
     sigma: float = 1.0
     memory_mb: float = 400.0
     device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    precision: str = "32"
+    compile: bool = False
+    balance: str = ""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +58,16 @@ class TrainConfig:
         require(0 <= self.learning_rate < 1, f"--learning-rate {self.learning_rate}: must be from 0 to 1")
         require(self.device in DEVICES, f"--device {self.device}: choose one of {', '.join(DEVICES)}")
         require(self.batch >= 8, f"--batch {self.batch}: need at least 8 frames per update")
+        require(self.devices >= 1 and self.nodes >= 1, "--devices and --nodes must be at least 1")
+        require(
+            self.n_processes == 1 or self.model == "contrastive",
+            f"--devices {self.devices}: a {self.model} is trained by one process; give --devices 1, or --model contrastive",
+        )
+        require(
+            self.batch % self.n_processes == 0,
+            f"--batch {self.batch}: must be a multiple of {self.n_processes} processes",
+        )
+        require(self.precision in PRECISIONS, f"--precision {self.precision}: choose one of {', '.join(PRECISIONS)}")
         require(self.temperature > 0 and self.sigma > 0, "temperature and sigma must be positive")
         require(self.gamma >= 0, f"--gamma {self.gamma}: must not be negative")
         require(self.n_latents >= 2, f"--latents {self.n_latents}: need at least 2")
@@ -59,6 +77,11 @@ class TrainConfig:
     def total_steps(self) -> int:
         """Weight updates of the whole training."""
         return self.steps or DEFAULT_STEPS[self.model]
+
+    @property
+    def n_processes(self) -> int:
+        """Processes that share each batch."""
+        return self.devices * self.nodes
 
     @property
     def kept(self) -> frozenset[str]:

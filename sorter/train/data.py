@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -17,6 +18,8 @@ from sorter.preprocess.polar import PolarMap
 log = logging.getLogger(__name__)
 
 _READ = 512
+#: A rare frame is drawn at most so many times as often as it would be without balance.
+_MOST_OFTEN = 10.0
 
 
 class CountSource:
@@ -47,7 +50,9 @@ class CountBatches(IterableDataset):
     """``n_steps`` batches (batch, S) from step ``first_step`` on; any step comes out the same however it is reached.
 
     Each pass over the run cuts it into blocks, shuffles the blocks, gathers ``blocks_per_group`` of them at a time and
-    shuffles the frames of that group. In memory the group is the whole run, so the shuffle is a full one.
+    shuffles the frames of that group. In memory the group is the whole run, so the shuffle is a full one. With ``chances`` (N,)
+    frames are drawn from the group by them instead, some of them more than once. share: (number, of): the process that gets
+    every of-th frame of each batch.
     """
 
     def __init__(
@@ -59,7 +64,10 @@ class CountBatches(IterableDataset):
         n_steps: int,
         block: int = 512,
         blocks_per_group: int = 16,
+        chances: NDArray[np.float64] | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
+        self.chances, self.share = chances, share
         self.source, self.batch, self.seed = source, batch, seed
         self.first_step, self.n_steps = first_step, n_steps
         whole = source.cached is not None or len(source) <= block * blocks_per_group
@@ -75,14 +83,34 @@ class CountBatches(IterableDataset):
             group_number, within = divmod(step, steps_per_group)
             pass_number, group = divmod(group_number, n_groups)
             order = child_rng(self.seed, "blocks", pass_number).permutation(n_blocks)
-            counts = self._gather(order[group * self.group : (group + 1) * self.group])
-            rows = child_rng(self.seed, "rows", pass_number, group).permutation(len(counts))
+            blocks = np.sort(order[group * self.group : (group + 1) * self.group])
+            counts = self._gather(blocks)
+            rows = self._order(blocks, child_rng(self.seed, "rows", pass_number, group))
             while within < steps_per_group and step < last:
                 chosen = rows.take(np.arange(within * self.batch, (within + 1) * self.batch), mode="wrap")
-                yield counts[torch.from_numpy(chosen)]
+                yield counts[torch.from_numpy(chosen[self.share[0] :: self.share[1]])]
                 within, step = within + 1, step + 1
 
-    def _gather(self, blocks: np.ndarray) -> Tensor:
-        n = len(self.source)
-        parts = [self.source.block(b * self.block, min((b + 1) * self.block, n)) for b in np.sort(blocks)]
+    def _edges(self, blocks: NDArray[np.int64]) -> list[tuple[int, int]]:
+        return [(b * self.block, min((b + 1) * self.block, len(self.source))) for b in blocks]
+
+    def _order(self, blocks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Rows among the frames of ``blocks`` in the order in which they are drawn."""
+        n = sum(last - first for first, last in self._edges(blocks))
+        if self.chances is None:
+            return rng.permutation(n)
+        chances = np.concatenate([self.chances[first:last] for first, last in self._edges(blocks)])
+        return rng.choice(n, n, p=chances / chances.sum())
+
+    def _gather(self, blocks: NDArray[np.int64]) -> Tensor:
+        parts = [self.source.block(first, last) for first, last in self._edges(blocks)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def balanced_chances(groups: NDArray) -> NDArray[np.float64]:
+    """Chance (N,) of each frame to be drawn, sum 1, by its group (N,): every group has the same share of the draws, unless its
+    frames would be drawn more than _MOST_OFTEN times as often as without."""
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    chances = 1 / sizes[number] / len(sizes)
+    chances = np.minimum(chances, _MOST_OFTEN / len(groups))
+    return chances / chances.sum()

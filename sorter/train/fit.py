@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from sorter.core.config import config_to_dict
@@ -27,6 +29,7 @@ from sorter.train.callbacks import Checkpoint, Clock, Curves, Steps
 from sorter.train.config import DEFAULT_RATE, TrainConfig
 from sorter.train.data import CountBatches, CountSource
 from sorter.train.modules import ContrastiveTraining, FactorVAETraining
+from sorter.train.parallel import is_first
 from sorter.views.pipeline import PolarViews, ViewConfig
 
 log = logging.getLogger(__name__)
@@ -40,15 +43,20 @@ _CHECKPOINT_EVERY_S = 20.0
 class BatchData(lightning.LightningDataModule):
     """Batches for Lightning: an epoch is a fixed number of steps."""
 
-    def __init__(self, source: CountSource, config: TrainConfig, batch: int) -> None:
+    def __init__(
+        self, source: CountSource, config: TrainConfig, batch: int, chances: NDArray[np.float64] | None
+    ) -> None:
         super().__init__()
-        self.source, self.config, self.batch = source, config, batch
+        self.source, self.config, self.batch, self.chances = source, config, batch, chances
 
     def train_dataloader(self) -> DataLoader:
         """The steps of the epoch that comes now."""
         first = int(self.trainer.lightning_module.step_count)
         n_steps = min(_STEPS_PER_EPOCH, self.config.total_steps - first)
-        batches = CountBatches(self.source, self.batch, child_seed(self.config.seed, "order"), first, n_steps)
+        batches = CountBatches(
+            self.source, self.batch, child_seed(self.config.seed, "order"), first, n_steps, chances=self.chances,
+            share=(self.trainer.global_rank, self.trainer.world_size),
+        )  # fmt: skip
         return DataLoader(batches, batch_size=None)
 
 
@@ -59,13 +67,14 @@ def fingerprint(config: TrainConfig, inputs: dict[str, Any]) -> str:
 
 
 def fit(
-    store: FrameStore, config: TrainConfig, folder: Path, inputs: dict[str, Any]
-) -> tuple[PolarModel, dict[str, float]]:
+    store: FrameStore, config: TrainConfig, folder: Path, inputs: dict[str, Any],
+    chances: NDArray[np.float64] | None = None,
+) -> tuple[PolarModel, dict[str, float]]:  # fmt: skip
     """Train on all frames of ``store``; writes weights.safetensors, config.json and curves.csv into ``folder``.
 
     inputs: what the frames are, JSON-ready; with the config it decides whether a checkpoint in ``folder`` belongs to this
-    training. Returns the model and figures. Raises InputError for fewer than MIN_FRAMES frames, and KeyboardInterrupt when
-    stopped (the checkpoint stays).
+    training. chances (N,): of each frame to be drawn, None: all alike. Of several processes the first writes. Returns the model
+    and figures. Raises InputError for fewer than MIN_FRAMES frames, and KeyboardInterrupt when stopped (the checkpoint stays).
     """
     n = len(store.frame_ids)
     if n < MIN_FRAMES:
@@ -81,8 +90,22 @@ def fit(
     curves, clock = Curves(folder / "curves.csv"), Clock(config.minutes)
     callbacks = [curves, clock, Steps(config.model, config.total_steps), Checkpoint(checkpoint, _CHECKPOINT_EVERY_S)]
     n_epochs = -(-config.total_steps // _STEPS_PER_EPOCH)
-    data = BatchData(source, config, min(config.batch, n))
-    run_training(module, data, callbacks, n_epochs, config.device, folder, checkpoint)
+    batch = min(config.batch, n)
+    data = BatchData(source, config, batch - batch % config.n_processes, chances)
+    if config.compile:
+        model.network.compile()
+    run_training(
+        module,
+        data,
+        callbacks,
+        n_epochs,
+        config.device,
+        folder,
+        checkpoint,
+        config.precision,
+        config.devices,
+        config.nodes,
+    )
     record = {
         "steps": int(module.step_count),
         "frames": n,
@@ -90,9 +113,10 @@ def fit(
         "config": config_to_dict(config),
     }
     model = PolarModel(ModelCard(**{**asdict(model.card), "training": record}), module.network).cpu().eval()
-    save_model(folder, model)
-    for leftover in folder.glob("training-*"):
-        leftover.unlink()
+    if is_first():
+        save_model(folder, model)
+        for leftover in folder.glob("training-*"):
+            leftover.unlink()
     return model, {"steps": record["steps"], "seconds": record["seconds"], **curves.rows[-1]}
 
 
@@ -134,12 +158,14 @@ def _training(model: PolarModel, polar: PolarMap, config: TrainConfig) -> Contra
 
 def run_training(
     module: lightning.LightningModule, data: lightning.LightningDataModule, callbacks: list[lightning.Callback],
-    n_epochs: int, device: str, folder: Path, checkpoint: Path,
+    n_epochs: int, device: str, folder: Path, checkpoint: Path, precision: str = "32", devices: int = 1, nodes: int = 1,
 ) -> None:  # fmt: skip
-    """Fit ``module``, from ``checkpoint`` on where that is there. Raises KeyboardInterrupt when stopped."""
+    """Fit ``module``, from ``checkpoint`` on where that is there; precision, devices, nodes: see `TrainConfig`. Raises
+    KeyboardInterrupt when stopped."""
     _quiet_lightning()
     trainer = lightning.Trainer(
-        accelerator=device, devices=1, precision="32-true", max_epochs=n_epochs, logger=False,
+        accelerator=device, devices=devices, num_nodes=nodes, strategy="ddp" if devices * nodes > 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true", max_epochs=n_epochs, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         reload_dataloaders_every_n_epochs=1, default_root_dir=folder, callbacks=callbacks,
     )  # fmt: skip

@@ -54,7 +54,8 @@ class _Training(lightning.LightningModule):
     def generator(self) -> torch.Generator:
         """The random stream of this step, on the module's device."""
         generator = torch.Generator(self.device)
-        generator.manual_seed(child_seed(self.config.seed, "step", int(self.step_count)))
+        number = (int(self.step_count), *([self.global_rank] if self.global_rank else []))
+        generator.manual_seed(child_seed(self.config.seed, "step", *number))
         self.step_count += 1
         return generator
 
@@ -79,9 +80,11 @@ class ContrastiveTraining(_Training):
         self.views, self.total_steps = views, total_steps
 
     def training_step(self, counts: Tensor, _batch_index: int) -> Tensor:
-        """counts (B, S) to the loss."""
+        """counts (B, S) to the loss; of several processes each one's B frames are compared with those of all."""
         generator = self.generator()
-        first, second = (self.network(*self.views(counts, generator)) for _ in range(2))
+        first, second = (self.network(*self.views(counts, generator)).float() for _ in range(2))
+        if self.trainer.world_size > 1:
+            first, second = (self.all_gather(x, sync_grads=True).flatten(0, 1) for x in (first, second))
         loss = nt_xent(first, second, self.config.temperature)
         self.metrics = {"loss": loss.detach()}
         return loss

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -86,3 +89,57 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "run 'shotsort train' first" in capsys.readouterr().err
     assert main(["train", str(work.path), "--keep", "colour"]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def losses(work) -> np.ndarray:
+    return np.loadtxt(work.model_path("contrastive") / "curves.csv", delimiter=",", skiprows=1, ndmin=2)[:, 1]
+
+
+def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
+    """Each of two processes takes half of every batch, and compares it with the whole: the same loss, but for the views."""
+    one, two = (make_work_folder(tmp_path / name, n=120, results=False) for name in ("one", "two"))
+    config = TrainConfig(steps=50, batch=32, device="cpu")
+    train(one, config)
+    options = ["--steps", "50", "--batch", "32", "--device", "cpu", "--devices", "2", "--json"]
+    argv = [sys.executable, "-m", "apps.cli", "train", str(two.path), *options]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=500, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["trained"]["steps"] == 50, "one object, from the first process"
+    assert len(two.manifests("train")) == 1 and not list(two.model_path("contrastive").glob("training-*"))
+    assert losses(two) == pytest.approx(losses(one), abs=0.15) and losses(two)[-1] < losses(two)[0] - 0.1
+    assert len(embed(two, CONTRASTIVE).frame_id) == len(two.read_hits().hit_ids)
+
+
+def test_what_several_processes_cannot_do_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    work = str(make_work_folder(tmp_path, n=40, results=False).path)
+    assert main(["train", work, "--model", "factorvae", "--devices", "2"]) == 2
+    assert "a factorvae is trained by one process" in capsys.readouterr().err
+    assert main(["train", work, "--batch", "33", "--devices", "2"]) == 2
+    assert "--batch 33: must be a multiple of 2" in capsys.readouterr().err
+    assert main(["train", work, "--precision", "8"]) == 2
+    assert "choose one of 32, bf16" in capsys.readouterr().err
+
+
+def test_mixed_precision_changes_little(tmp_path: Path) -> None:
+    works = {p: make_work_folder(tmp_path / p, n=120, results=False) for p in ("32", "bf16")}
+    for precision, work in works.items():
+        train(work, TrainConfig(steps=50, batch=32, device="cpu", precision=precision))
+    assert losses(works["bf16"]) == pytest.approx(losses(works["32"]), abs=0.1)
+
+
+def test_hits_are_drawn_evenly_over_brightness_or_clusters(tmp_path: Path) -> None:
+    work = make_work_folder(tmp_path, n=80)
+    model = train(work, TrainConfig(**QUICK, balance="photons"))
+    again = train(work, TrainConfig(**QUICK, balance="density"))
+    assert model.card.training["config"]["balance"] == "photons"
+    assert not np.array_equal(*(next(m.network.parameters()).detach().numpy() for m in (model, again)))
+    with pytest.raises(MissingResultError, match="no clusters 'nosuch'"):
+        train(work, TrainConfig(**QUICK, balance="nosuch"))
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same(tmp_path: Path) -> None:
+    works = [make_work_folder(tmp_path / name, n=120, results=False) for name in ("plain", "compiled")]
+    for work, compiled in zip(works, (False, True)):
+        train(work, TrainConfig(steps=25, batch=32, device="cpu", compile=compiled))
+    assert losses(works[1]) == pytest.approx(losses(works[0]), abs=1e-3)
