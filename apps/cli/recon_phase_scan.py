@@ -130,7 +130,16 @@ def _deliver(args: argparse.Namespace, result: PhaseResult) -> int:
     if args.json:
         print_json(summary)
         return 0
-    for key in ("chi2", "free_llk", "support_voxels", "phase_rms_rad", "seconds", "plane_spacing_nm", "volume_nm3"):
+    for key in (
+        "chi2",
+        "free_llk",
+        "support_voxels",
+        "phase_rms_rad",
+        "seconds",
+        "plane_spacing_nm",
+        "strain_rms",
+        "volume_nm3",
+    ):
         if key in summary:
             print_text(f"{key:20s} {summary[key]:.5g}")
     if result.lab is None:

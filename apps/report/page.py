@@ -13,6 +13,7 @@ _SHORT = {
     "glance": "At a glance", "detector": "Beam centre & hits", "frames": "Frames", "layout": "Layout", "clusters": "Clusters",
     "noise": "Noise", "threshold": "Threshold", "truth": "Truth", "latents": "Latents", "training": "Training",
     "orthoslices": "Orthoslices", "surface": "Surface", "figures": "Figures", "pattern": "Pattern", "curves": "Agreement",
+    "strain": "Strain",
     "settings": "Settings", "recorded": "Recorded", "parameters": "Parameters", "manifests": "Manifests", "next": "Next",
 }  # fmt: skip
 

@@ -24,6 +24,8 @@ def write_phase_report(folder: Path, result: PhaseResult) -> list[Path]:
         "surface": figures.surface_figure([("answer", result.object, result.support)], steps_nm),
         "pattern": figures.pattern_figure(result),
     }
+    if result.in_lab is not None:
+        pictures["strain"] = figures.strain_figure(result.in_lab)
     if result.curves:
         pictures["curves"] = figures.curves_figure(result)
     images = {}
@@ -54,6 +56,7 @@ def _page(result: PhaseResult, images: dict[str, bytes]) -> str:
         "scan's own axes."),
         "surface": ("Surface", "Where the modulus is 0.4 of its largest, coloured by phase; the same from the other side."),
         "pattern": ("Pattern", "Through the peak: what was measured, and what this object scatters. Bad pixels are white."),
+        "strain": ("Strain", "Displacement along Q above, its slope along Q below, in the laboratory: z along the beam, y up."),
         "curves": ("Agreement", "Of independent starts, from the middle (0) to the rim (1) of the pattern; dashed: 1/e."),
     }  # fmt: skip
     sections = [section(name, captions[name][0], _plate(image, captions[name][1])) for name, image in images.items()]
@@ -78,10 +81,13 @@ def _page(result: PhaseResult, images: dict[str, bytes]) -> str:
 
 def _figures(summary: dict) -> list[tuple[str, str]]:
     shown = {
-        "chi2": "chi², sum (|F| - sqrt I)² / sum I", "free_llk": "free log-likelihood per pixel kept "
-        "out", "counts": "counts in the cube",
-        "plane_spacing_nm": "spacing of the reflecting planes / nm", "volume_nm3": "volume / nm³",
-    }  # fmt: skip
+        "chi2": "chi², sum (|F| - sqrt I)² / sum I",
+        "free_llk": "free log-likelihood per pixel kept out",
+        "counts": "counts in the cube",
+        "plane_spacing_nm": "spacing of the reflecting planes / nm",
+        "strain_rms": "strain along Q, rms",
+        "volume_nm3": "volume / nm³",
+    }
     return [(text(label), quantity(summary[key])) for key, label in shown.items() if summary.get(key) is not None]
 
 

@@ -11,6 +11,7 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from recon.phase.lab import LabVolumes
 from recon.phase.result import PhaseResult
 
 PHASE_MAP = "twilight_shifted"
@@ -67,6 +68,30 @@ def orthoslice_figure(rows: list[tuple[str, NDArray[np.complex64], NDArray[np.bo
                 ax.set_yticks([])
         figure.colorbar(first, ax=list(axes[2 * i]), label="modulus")
         figure.colorbar(second, ax=list(axes[2 * i + 1]), label="phase / rad")
+    return figure
+
+
+def strain_figure(volumes: LabVolumes) -> Figure:
+    """Displacement along Q above, strain below, through the middle of the crystal across each axis of the laboratory."""
+    figure = new_figure(9.0, 5.6)
+    axes = figure.subplots(2, 3)
+    box = bounding_box(np.isfinite(volumes.displacement_nm))
+    rows = (
+        (volumes.displacement_nm[box] * 1e3, "displacement along Q / pm"),
+        (volumes.strain[box] * 1e3, "strain along Q / 10$^{-3}$"),
+    )
+    for row, (values, label) in enumerate(rows):
+        seen = np.abs(values[np.isfinite(values)])
+        limit = float(np.percentile(seen, 98)) if len(seen) else 1.0
+        for axis, (across, up, name) in enumerate((("x", "y", "z"), ("x", "z", "y"), ("y", "z", "x"))):
+            plane = np.take(values, values.shape[axis] // 2, axis)
+            half = np.array(plane.shape) * volumes.voxel_nm / 2
+            shown = axes[row, axis].imshow(
+                plane, cmap="RdBu_r", vmin=-limit, vmax=limit, origin="lower",
+                extent=(-half[1], half[1], -half[0], half[0]),
+            )  # fmt: skip
+            axes[row, axis].set(xlabel=f"{across} / nm", ylabel=f"{up} / nm", title=f"middle of {name}")
+        figure.colorbar(shown, ax=list(axes[row]), label=label)
     return figure
 
 

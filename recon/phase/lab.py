@@ -73,3 +73,36 @@ def to_lab(
     places = np.linalg.inv(frame.direct_nm.T) @ np.stack([x, y, z]).reshape(3, -1) + n // 2
     parts = [ndimage.map_coordinates(part, places, order=1).reshape(obj.shape) for part in (obj.real, obj.imag)]
     return (parts[0] + 1j * parts[1]).astype(np.complex64), voxel
+
+
+@dataclass(frozen=True)
+class LabVolumes:
+    """amplitude, displacement_nm (along Q, the mean is arbitrary) and strain (d u / d x along Q), each (n, n, n) on a cubic grid
+    of ``voxel_nm`` along (z, y, x); displacement NaN where there is no matter, strain also at the rim."""
+
+    amplitude: NDArray[np.float32]
+    displacement_nm: NDArray[np.float64]
+    strain: NDArray[np.float64]
+    voxel_nm: float
+
+
+def lab_volumes(obj: NDArray[np.complex64], frame: LabFrame, level: float = 0.3) -> LabVolumes:
+    """Of an object on the scan's axes; matter is where its modulus exceeds ``level`` of the largest."""
+    cubic, voxel_nm = to_lab(obj, frame)
+    modulus, phase = np.abs(cubic), np.angle(cubic)
+    matter = modulus > level * modulus.max()
+    displacement = np.where(matter, frame.strain_phase_to_nm(phase), np.nan)
+    return LabVolumes(modulus, displacement, strain_along_q(phase, matter, frame, voxel_nm), voxel_nm)
+
+
+def strain_along_q(
+    phase_rad: NDArray, support: NDArray[np.bool_], lab: LabFrame, voxel_nm: float
+) -> NDArray[np.float64]:
+    """d u / d x along Q (n, n, n) of a phase on the laboratory's cubic grid (z, y, x); NaN outside and at the rim of the
+    support."""
+    inner = ndimage.binary_erosion(support)
+    direction = lab.q_inv_nm[::-1] / np.linalg.norm(lab.q_inv_nm)
+    wave = np.exp(1j * phase_rad)
+    slopes = [np.angle(np.roll(wave, -1, a) * np.roll(wave, 1, a).conj()) / (2 * voxel_nm) for a in range(3)]
+    strain = sum(d * s for d, s in zip(direction, slopes, strict=True)) / np.linalg.norm(lab.q_inv_nm)
+    return np.where(inner, strain, np.nan)

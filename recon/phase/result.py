@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,9 @@ import h5py
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from recon.phase.iterate import Solutions
-from recon.phase.lab import LabFrame, lab_frame, to_lab
+from recon.phase.lab import LabFrame, LabVolumes, lab_frame, lab_volumes
 from recon.phase.prepare import Pattern
 from recon.phase.problem import Problem
 from recon.phase.quality import fourier_shell_correlation, phase_retrieval_transfer
@@ -46,6 +46,11 @@ class PhaseResult:
         """The laboratory frame, where the scan gives the angles."""
         return None if self.pattern.geometry.missing else lab_frame(self.pattern.geometry, self.pattern.side)
 
+    @cached_property
+    def in_lab(self) -> LabVolumes | None:
+        """Displacement and strain in that frame."""
+        return None if self.lab is None else lab_volumes(self.object, self.lab)
+
     def summary(self) -> dict[str, Any]:
         """Figures, JSON-ready."""
         modulus = np.abs(self.object)
@@ -55,7 +60,8 @@ class PhaseResult:
             "support_voxels": int(self.support.sum()), "phase_rms_rad": float(phase.std()), "seconds": self.seconds,
             "counts": float(self.pattern.counts.sum()), **self.made_by,
         }  # fmt: skip
-        if self.lab is not None:
+        if self.lab is not None and self.in_lab is not None:
+            found["strain_rms"] = float(np.nanstd(self.in_lab.strain))
             volume = abs(float(np.linalg.det(self.lab.direct_nm)))
             found |= {"plane_spacing_nm": self.lab.spacing_nm, "volume_nm3": found["support_voxels"] * volume}
         return found
@@ -106,34 +112,22 @@ def write_result(folder: Path, result: PhaseResult) -> None:
         file.create_dataset("bad_pixels", data=result.pattern.bad_pixels, **packed)
         for name, curve in result.curves.items():
             file[name] = curve
-        if result.lab is not None:
-            _write_lab(file.create_group("lab"), result, result.lab)
+        if result.lab is not None and result.in_lab is not None:
+            _write_lab(file.create_group("lab"), result.in_lab, result.lab)
     with whole_file(folder / "result.json") as partial:
         text = {**result.summary(), "remarks": list(result.pattern.remarks), "software": software_versions()}
         partial.write_text(json.dumps(_plain(text), indent=1) + "\n")
 
 
-def _write_lab(group: h5py.Group, result: PhaseResult, lab: LabFrame) -> None:
-    """The object on cubic voxels, displacement along Q, and the axes."""
-    obj, voxel_nm = to_lab(result.object, lab)
-    for name, values in (("amplitude", np.abs(obj)), ("displacement_nm", lab.strain_phase_to_nm(np.angle(obj)))):
-        group.create_dataset(name, data=values.astype(np.float32), compression="gzip", shuffle=True)
-    group.attrs.update({"voxel_nm": voxel_nm, "axes": "z (along the beam), y (up), x", "q_inv_nm": lab.q_inv_nm})
+def _write_lab(group: h5py.Group, volumes: LabVolumes, lab: LabFrame) -> None:
+    """Modulus, displacement and strain on cubic voxels, and the axes."""
+    for name in ("amplitude", "displacement_nm", "strain"):
+        group.create_dataset(name, data=getattr(volumes, name).astype(np.float32), compression="gzip", shuffle=True)
+    group.attrs.update(
+        {"voxel_nm": volumes.voxel_nm, "axes": "z (along the beam), y (up), x", "q_inv_nm": lab.q_inv_nm}
+    )
     group["direct_nm"] = lab.direct_nm
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in values.items()}
-
-
-def strain_along_q(
-    phase_rad: NDArray, support: NDArray[np.bool_], lab: LabFrame, voxel_nm: float
-) -> NDArray[np.float64]:
-    """d u / d x along Q (n, n, n) of a phase on the laboratory's cubic grid (z, y, x); NaN outside and at the rim of the
-    support."""
-    inner = ndimage.binary_erosion(support)
-    direction = lab.q_inv_nm[::-1] / np.linalg.norm(lab.q_inv_nm)
-    wave = np.exp(1j * phase_rad)
-    slopes = [np.angle(np.roll(wave, -1, a) * np.roll(wave, 1, a).conj()) / (2 * voxel_nm) for a in range(3)]
-    strain = sum(d * s for d, s in zip(direction, slopes, strict=True)) / np.linalg.norm(lab.q_inv_nm)
-    return np.where(inner, strain, np.nan)

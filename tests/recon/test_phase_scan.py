@@ -8,9 +8,8 @@ import pytest
 import tifffile
 
 from apps.cli.__main__ import main
-from recon.phase.lab import lab_frame, to_lab
+from recon.phase.lab import lab_frame, lab_volumes, strain_along_q, to_lab
 from recon.phase.prepare import PrepareConfig, prepare
-from recon.phase.result import strain_along_q
 from recon.phase.scan import Scan, read_scan
 from recon.phase.spec import ScanGeometry, read_spec
 from sorter.core.errors import InputError
@@ -199,6 +198,9 @@ def test_resampling_keeps_volume_and_displacement():
     inside = np.abs(cubic) > 0.95
     found = strain_along_q(np.angle(cubic), inside, frame, voxel_nm)
     assert np.nanmedian(found) == pytest.approx(strain, rel=0.1)
+    volumes = lab_volumes(obj, frame)
+    assert np.nanmedian(volumes.strain) == pytest.approx(strain, rel=0.1)
+    assert np.isnan(volumes.displacement_nm[0, 0, 0]) and volumes.voxel_nm == voxel_nm
 
 
 # -- command line
@@ -224,11 +226,11 @@ def test_command_line_iterates_a_folder(folder, tmp_path, capsys):
     assert summary["side"] == 32 and summary["chi2"] < 0.1 and summary["iterations"] == 60
     assert json.loads((to / "result.json").read_text())["chi2"] == summary["chi2"]
     page = (to / "report.html").read_text()
-    for name in ("orthoslices", "surface", "pattern", "curves"):
+    for name in ("orthoslices", "surface", "pattern", "strain", "curves"):
         assert f'id="{name}"' in page and (to / f"{name}.png").stat().st_size > 5000
     with h5py.File(to / "reconstruction.h5") as file:
         assert file["amplitude"].shape == (32, 32, 32) and file["support"][...].sum() == summary["support_voxels"]
-        assert file["lab/displacement_nm"].shape == (32, 32, 32)
+        assert file["lab/displacement_nm"].shape == file["lab/strain"].shape == (32, 32, 32)
 
 
 @pytest.mark.parametrize(
