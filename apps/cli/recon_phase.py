@@ -83,6 +83,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network-crystals", type=int, default=1000, help="for the network's errors (default: %(default)s)"
     )
+    parser.add_argument(
+        "--dose-crystals", type=int, default=100, metavar="N", help="at each number of photons, 0: none (%(default)s)"
+    )
     parser.add_argument("--photons", type=float, default=1e6, help="in a pattern; 0: no noise (default: %(default)g)")
     parser.add_argument("--recipe", help="of the iterative rival (default: 620 iterations of ER and HIO)")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
@@ -100,8 +103,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     predictor = Predictor(args.weights, args.device)
     config = PhaseEvaluateConfig(
-        crystals=args.crystals, network_crystals=args.network_crystals, photons=args.photons or None, workers=args.workers,
-        iterative=IterateConfig(**given(args, IterateConfig)),
+        crystals=args.crystals, network_crystals=args.network_crystals, dose_crystals=args.dose_crystals,
+        photons=args.photons or None, iterative=IterateConfig(**given(args, IterateConfig)), workers=args.workers,
     )  # fmt: skip
     found = evaluate(predictor, atomistic(config) if args.atomistic else config, args.seed)
     if args.to:

@@ -7,8 +7,8 @@ from typing import Any
 _FIGURES = {
     "network_shape_error": "error of the shape, network alone (sum |a - t| / sum t)",
     "network_phase_error_rad": "error of the phase inside the crystal, network alone, rad",
-    "success_refined": "share of crystals phased after refinement",
-    "success_iterative": "share of crystals phased by 620 iterations of ER/HIO from one start",
+    "success_refined": "share of successes after refinement (phased, free log-likelihood no worse)",
+    "success_iterative": "share of successes of 620 iterations of ER/HIO from one start",
     "refined_speedup": "times faster than those iterations, refinement included",
     "crystals": "unseen crystals",
 }

@@ -38,8 +38,8 @@ COLUMNS = ("phase_error_rad", "shape_error", "chi2", "free_llk", "seconds")
 @dataclass(frozen=True)
 class PhaseEvaluateConfig:
     """crystals that all methods phase; network_crystals: for the distribution of the network's errors (strained and unstrained in
-    turn); photons in a pattern (None: no noise); doses: for the network's errors against photons, with dose_crystals each.
-    data, iterative, refined: what is phased and how. workers: processes, of one thread each."""
+    turn); photons in a pattern (None: no noise); doses: for the network's errors against photons, with dose_crystals each (0:
+    none). data, iterative, refined: what is phased and how. workers: processes, of one thread each."""
 
     crystals: int = 100
     network_crystals: int = 1000
@@ -54,6 +54,7 @@ class PhaseEvaluateConfig:
     def __post_init__(self) -> None:
         require(self.crystals >= 1, f"crystals = {self.crystals}: need at least 1")
         require(self.network_crystals >= 2, f"network_crystals = {self.network_crystals}: need at least 2")
+        require(self.dose_crystals >= 0, f"dose_crystals = {self.dose_crystals}: must be 0 or more")
         require(self.workers >= 1, f"workers = {self.workers}: need at least 1")
         require(self.photons is None or self.photons > 0, f"photons = {self.photons}: must be positive")
         require(self.data.oversampling >= 2, "oversampling must be at least 2: iteration needs it")
@@ -154,13 +155,14 @@ def evaluate(predictor: Predictor, config: PhaseEvaluateConfig, seed: int = 0) -
     """All figures, on crystals of the stream "test" of ``seed``, which no training sees."""
     tasks: list[tuple[str, int, float | None]] = [("all", i, None) for i in range(config.crystals)]
     tasks += [("network", i, config.photons) for i in range(config.network_crystals)]
-    tasks += [("network", 2 * i, dose) for dose in config.doses for i in range(config.dose_crystals)]
+    doses = config.doses if config.dose_crystals else ()
+    tasks += [("network", 2 * i, dose) for dose in doses for i in range(config.dose_crystals)]
     found = _in_processes(tasks, predictor, config, seed)
     rows = found[: config.crystals]
     figures = {name: np.array([row[name] for row in rows]) for name in METHODS}
     distribution = np.array(found[config.crystals : config.crystals + config.network_crystals])
-    rest = np.array(found[config.crystals + config.network_crystals :]).reshape(len(config.doses), -1, 2)
-    by_photons = {dose: tuple(np.median(part, 0).tolist()) for dose, part in zip(config.doses, rest, strict=True)}
+    rest = np.array(found[config.crystals + config.network_crystals :]).reshape(len(doses), config.dose_crystals, 2)
+    by_photons = {dose: tuple(np.median(part, 0).tolist()) for dose, part in zip(doses, rest, strict=True)}
     return Evaluation(
         figures, distribution, by_photons, _summary(figures, distribution, by_photons, predictor, config, seed)
     )

@@ -28,7 +28,7 @@ class Predictor(TrainedNetwork):
     """A trained network, ready. weights: a file of `recon phase train` (None: the shipped ones); device: cpu, cuda or auto."""
 
     def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        super().__init__(load_network, weights or SHIPPED, device, ("network", "parameters"))
+        super().__init__(load_network, weights or SHIPPED, device, ("network",))
         self.input_side = NETWORKS[self.meta["network"]].input_side
 
     @torch.no_grad()

@@ -49,6 +49,8 @@ def _command(meta: dict[str, Any]) -> str:
     words += [f"--batch {config['batch']}", f"--steps {config['loop']['steps']}", f"--seed {meta['seed']}"]
     if meta["training"]["steps"] < config["loop"]["steps"]:
         words.append(f"--stop-at {meta['training']['steps']}")
-    if meta["network"] == "small" and config["representation"] != "harmonics":
-        words.append(f"--representation {config['representation']}")
+    if meta["network"] == "small":
+        words.append(f"--width {config['width']}")
+        if config["representation"] != "harmonics":
+            words.append(f"--representation {config['representation']}")
     return " ".join(words)

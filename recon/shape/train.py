@@ -37,10 +37,10 @@ REPRESENTATIONS = ("harmonics", "fundamental", "nearest")
 @dataclass(frozen=True)
 class ShapeTrainConfig:
     """network: "small" (polar maps) or "resnet34" (the paper's, with the paper's data); solids that it tells apart;
-    representation
-    of the orientation: "harmonics" (no seams), "fundamental" (the paper's quaternion), "nearest" (a quaternion, the loss of the
-    nearest equivalent); the last two for the icosahedron alone. width: channels of the first layer of the small network;
-    filters, blocks: of the ResNet. batch: frames per step. data: see `ShapeDataConfig` (resnet34 uses its ``frames`` alone)."""
+    representation of the orientation: "harmonics" (no seams), "fundamental" (the paper's quaternion), "nearest" (a quaternion,
+    the loss of the nearest equivalent); the last two for the icosahedron alone. width: channels of the first layer of the small
+    network; filters, blocks: of the ResNet. batch: frames per step. data: see `ShapeDataConfig` (resnet34 uses its ``frames``
+    alone)."""
 
     network: str = "small"
     solids: tuple[str, ...] = ("icosahedron",)
@@ -70,10 +70,10 @@ def _loop(steps: int) -> LoopConfig:
     return LoopConfig(steps=steps, learning_rate=3e-3, average=0.995, checkpoint_steps=50)
 
 
-#: small, solids: minutes of one core; those of the shipped weights. stielow2020: the paper's network, data, augmentation and
-#: loss; 60 passes over its 11-fold set.
+#: small, solids: those of the shipped weights, half an hour and a few minutes of one core. stielow2020: the paper's network,
+#: data, augmentation and loss; 60 passes over its 11-fold set.
 PRESETS = {
-    "small": ShapeTrainConfig(data=ShapeDataConfig(frames=8192), loop=_loop(1000)),
+    "small": ShapeTrainConfig(width=32, data=ShapeDataConfig(frames=16384), loop=_loop(4500)),
     "solids": ShapeTrainConfig(solids=ALL_SOLIDS, data=ShapeDataConfig(frames=6144), loop=_loop(450)),
     "stielow2020": ShapeTrainConfig(
         "resnet34", representation="fundamental", batch=64, data=ShapeDataConfig(frames=25058),
