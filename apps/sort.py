@@ -87,6 +87,18 @@ def sort(
     config = config or SortConfig()
     ingest(sources, work, config.ingest)
     folder = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
+    enough = group(folder, config, pool)
+    path = report(folder)
+    explaining = [name for name in config.names if name not in config.clustered]
+    if enough and explaining:
+        log.info("clusters and report are there: %s; now %s, which tell why frames differ", path, ", ".join(explaining))
+        _embed(folder, explaining, config, pool)
+        path = report(folder)
+    return path
+
+
+def group(folder: WorkFolder, config: SortConfig, pool: Pool | None = None) -> bool:
+    """Find hits among the frames of a work folder, embed, cluster and lay them out; False where there are too few to embed."""
     hits = find_hits(folder, config.hits, pool=pool)
     enough = _enough(hits)
     if enough:
@@ -96,13 +108,7 @@ def sort(
         config.cluster, embedding="+".join(made) or "auto", seed=child_seed(config.seed, "cluster") % 2**31
     )
     cluster(folder, chosen)
-    path = report(folder)
-    explaining = [name for name in config.names if name not in config.clustered]
-    if enough and explaining:
-        log.info("clusters and report are there: %s; now %s, which tell why frames differ", path, ", ".join(explaining))
-        _embed(folder, explaining, config, pool)
-        path = report(folder)
-    return path
+    return enough
 
 
 def _embed(folder: WorkFolder, names: list[str], config: SortConfig, pool: Pool | None) -> None:

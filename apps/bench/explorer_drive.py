@@ -72,6 +72,7 @@ class Program:
 
     name: ClassVar[str]
     map_selector: ClassVar[str]
+    corners: ClassVar[int] = 24
     flags: ClassVar[tuple[str, ...]] = ("--disable-gpu",)
 
     def __init__(self, launch: Callable[[tuple[str, ...]], Any], work: WorkFolder, timeout_s: float) -> None:
@@ -123,7 +124,7 @@ class Program:
         """Draw around about a tenth of the points."""
         middle = np.median(self.xy, axis=0)
         radius = float(np.quantile(np.hypot(*(self.xy - middle).T), 0.1))
-        around = np.linspace(0, 2 * np.pi, 25)
+        around = np.linspace(0, 2 * np.pi, self.corners + 1)
         ranges = self.page.evaluate(
             """() => { const p = Bokeh.documents[0].get_model_by_name("layout");
             return [p.x_range.start, p.x_range.end, p.y_range.start, p.y_range.end, p.inner_width, p.inner_height]; }"""
@@ -228,6 +229,7 @@ class Plain(Program):
     name = "plain Bokeh scatter, WebGL"
     map_selector = ".bk-Figure"
     flags = MESA
+    corners = 8  # it draws all its points again for each
     backend: ClassVar[str] = "webgl"
 
     def serve(self) -> tuple[subprocess.Popen, str]:

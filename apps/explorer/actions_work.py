@@ -13,6 +13,7 @@ from apps.explorer.selection import NOTHING
 from apps.explorer.showing import Showing
 from sorter.core.errors import InputError
 from sorter.core.subset import Subset
+from sorter.online.status import STRANGE
 
 
 class WorkActions(Showing):
@@ -34,7 +35,10 @@ class WorkActions(Showing):
     def poll_job(self) -> None:
         """Take in what long work has come to."""
         job = self.desk.job
-        if job is None or not job.poll():
+        if job is None:
+            return
+        if not job.poll():
+            self.wire.show(job=tabs.job_bar(self.desk))
             return
         self.desk.job = None
         self.wire.show(job="")
@@ -59,6 +63,7 @@ class WorkActions(Showing):
     def do_recluster(self, value: dict[str, Any]) -> None:
         size, samples, selection = int(value["size"]), int(value["samples"]), str(value["selection"])
         args = self.shaping.request(size, samples, selection)
+        self.desk.recluster = {"size": size, "samples": samples, "selection": selection}
         step = {"step": "re-cluster", "frames": self.state.selection.reason, "min_cluster_size": size, "min_samples": samples,
                 "selection": selection}  # fmt: skip
         self.start_job("re-clustering", partial(self._reclustered, step=step), heavy.recluster, *args)
@@ -167,6 +172,14 @@ class WorkActions(Showing):
         self.refresh_tab()
 
     # -- recording -------------------------------------------------------------------------------------------------------
+    def do_strange(self, _value: str) -> None:
+        found = self.state.run.work.read_clustering(STRANGE)
+        rows = self.state.run.index.rows(found.frame_id[found.labels >= 0])
+        self.state.select_rows(
+            rows[rows >= 0], "Strange hits", "far from all clusters, alike among themselves", "strange"
+        )
+        self.refresh_selection()
+
     def do_follow(self, value: str) -> None:
         self.desk.paused = value != "on"
         self.refresh_tab()

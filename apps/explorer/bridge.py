@@ -7,10 +7,11 @@ import json
 from bokeh.core.properties import String
 from bokeh.model import DataModel
 
-#: The parts of the page that the server fills.
+#: The parts of the page that the server fills; what is shown in "reload" makes the page load again.
 PANELS = (
     "counts", "views", "undo", "coloring", "legend", "clusters", "labels", "selection", "pager", "thumbs", "viewer", "export",
     "known", "hover", "banner", "classes", "tabs", "tab", "job", "proposed", "cutcount", "profile",
+    "reload",
 )  # fmt: skip
 
 

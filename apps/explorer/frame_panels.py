@@ -103,8 +103,8 @@ def viewer(state: Explorer, scale: str, clip: float, rings: bool, average: Avera
     """Heading of the large picture: the mean of the selection, or one frame, and how it is shown."""
     tools = segments("scale", {s: s for s in SCALES}, scale)
     chosen = next(name for name, value in CLIPS.items() if value == clip)
-    tools += select("clip", "up to", {name: name for name in CLIPS}, chosen)
-    tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">q rings</button>'
+    tools += select("clip", "", {name: f"to {name}" for name in CLIPS}, chosen, "percentile that is brightest")
+    tools += f'<button data-act="rings" class="{"on" if rings else ""}" title="rings of equal q">rings</button>'
     if state.focus is None:
         title = moment.capitalize()
         what = f"{number(average.n_all)} {'frames' if len(state.selection) else 'hits'}"

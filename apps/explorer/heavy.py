@@ -54,6 +54,13 @@ def lay_out(work: str, embedding: str) -> str:
     return cluster(work, ClusterConfig(embedding=embedding, name=embedding.replace("+", "_"))).name
 
 
+def make_layout(work: str) -> None:
+    """Hits, embedding, clusters and layout of a work folder that has only frames; what is there already stays."""
+    from apps.sort import SortConfig, group
+
+    group(WorkFolder(work), SortConfig())
+
+
 def propose(work: str, embedding: str, name: str) -> int:
     """Propose labels for all hits from those that were given; returns the number of classes."""
     from sorter.stages.propose import ProposeConfig

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 from sorter.core.errors import ShotsortError
+from sorter.io.progress import Progress
 
+#: Progress is not told more often than that.
+_TELL_EVERY_S = 0.3
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class Job:
     """``work(*args)`` in another process; `poll` says how it stands.
 
-    what: the work in a person's words. The process is ended by `cancel`, and with the server.
+    what: the work in a person's words. progress: what it is at, in words with per cent, where it says. The process is ended by
+    `cancel`, and with the server.
     """
 
     def __init__(self, what: str, work: Callable[..., Any], *args: Any) -> None:
@@ -23,6 +28,7 @@ class Job:
         self.result: Any = None
         self.error: str | None = None
         self.done = False
+        self.progress = ""
         self._answers, there = _SPAWN.Pipe(duplex=False)
         self._process = _SPAWN.Process(target=_run, args=(there, work, args), daemon=True)
         self._process.start()
@@ -36,7 +42,7 @@ class Job:
             while self._answers.poll():
                 kind, value = self._answers.recv()
                 setattr(self, kind, value)
-                self.done = True
+                self.done = kind != "progress"
         except EOFError:
             pass
         if not self.done and not self._process.is_alive():
@@ -50,6 +56,7 @@ class Job:
 
 
 def _run(there: Connection, work: Callable[..., Any], args: tuple) -> None:
+    Progress.listener = _Teller(there)
     try:
         there.send(("result", work(*args)))
     except ShotsortError as error:
@@ -57,3 +64,15 @@ def _run(there: Connection, work: Callable[..., Any], args: tuple) -> None:
     except Exception as error:
         there.send(("error", f"that did not work ({type(error).__name__}: {error})"))
         raise
+
+
+class _Teller:
+    """Tells how far the work is."""
+
+    def __init__(self, there: Connection) -> None:
+        self._there, self._told = there, 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._told >= _TELL_EVERY_S:
+            self._told = time.monotonic()
+            self._there.send(("progress", f"{what} {100 * done // max(total, 1)} %"))

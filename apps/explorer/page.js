@@ -23,16 +23,17 @@ window.shotsort = (() => {
     sent += 1;
     document.body.dataset.sent = sent;
     bridge.message = JSON.stringify({n: sent, act, value});
-    setTimeout(() => { if (done < sent) one("#page").classList.add("busy"); }, 150);
+    setTimeout(() => { if (done < sent) one("#page")?.classList.add("busy"); }, 150);
   }
 
   // Everything that one action changed arrives in one answer and is shown at once.
   function answered() {
     const news = JSON.parse(bridge.answer);
+    if (news.panels.reload) location.reload();
     for (const [name, html] of Object.entries(news.panels)) draw(name, html);
     if (news.toast) toast(...news.toast);
     done = Math.max(done, news.done);
-    if (done >= sent) one("#page").classList.remove("busy");
+    if (done >= sent) one("#page")?.classList.remove("busy");
     document.body.dataset.done = done;
     document.body.dataset.answer = news.sent;
   }
@@ -82,9 +83,13 @@ window.shotsort = (() => {
     document.body.dataset.ready = "yes";
   }
 
-  // A page that waits for a layout: load again when there is one.
+  // A page that waits for a layout: it is loaded again when there is one.
   function wait(model) {
-    model.connect(model.properties.answer.change, () => location.reload());
+    bridge = model;
+    bridge.connect(bridge.properties.answer.change, answered);
+    answered();
+    document.addEventListener("click", clicked);
+    send("hello");
     document.body.dataset.ready = "yes";
   }
 
@@ -135,12 +140,14 @@ window.shotsort = (() => {
     }
   }
 
+  function bigger() { one("#picked").classList.toggle("big"); }
+
   const KEYS = {
     n: () => send("next-cluster"), j: () => send("step-cluster", "1"), k: () => send("step-cluster", "-1"),
     "[": () => send("turn", "-1"), "]": () => send("turn", "1"), ArrowLeft: () => send("step", "-1"), ArrowRight: () => send("step", "1"),
     p: () => send("next-label"), t: () => { const box = one('[data-act="target"]'); if (box) { box.selectedIndex = (box.selectedIndex + 1) % box.options.length; send("target", box.value); } },
     r: () => send("order", "random"), m: () => send("mean"), s: () => send("similar"), x: () => send("drop"), f: () => send("fit"), Escape: () => send("clear"),
-    b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
+    z: bigger, b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
     l: (event) => { event.preventDefault(); one("#label").focus(); },
     c: () => { const all = [...document.querySelectorAll('[data-panel="coloring"] button')]; all[(all.findIndex((b) => b.className === "on") + 1) % all.length]?.click(); },
   };
@@ -234,6 +241,7 @@ window.shotsort = (() => {
       field.value = "";
       field.blur();
     });
+    one("#bigger").addEventListener("click", bigger);
     one("#help-button").addEventListener("click", () => one("#help").showModal());
     one("#help .tour").addEventListener("click", () => { one("#help").close(); tour(); });
     one("#theme").addEventListener("click", () => {

@@ -201,21 +201,25 @@ def color_choice(names: list[str], chosen: str) -> str:
     return html
 
 
-def empty_page(library: Library, error: ShotsortError) -> str:
-    """What to do about a work folder that cannot be shown yet."""
+def empty_page(library: Library, error: ShotsortError, read_only: bool) -> str:
+    """What to do about a work folder that cannot be shown yet; its frames can be laid out from here."""
     work = library.work
-    path = shlex.quote(str(work.path))
+    path, note = shlex.quote(str(work.path)), f"<p class='note'>{escape(str(error))}</p>"
+    after = "<p>This page goes on by itself when that is done.</p>"
     if not work.frames_path.exists():
-        title, steps = "No frames in this work folder yet", [f"shotsort sort RUN.h5 -w {path}"]
-    elif not library.layouts():
-        title = "The frames are here, but they have no layout yet"
-        steps = [f"shotsort train {path}", f"shotsort embed {path}", f"shotsort cluster {path}"]
-    else:
-        title, steps = "This work folder cannot be shown", []
+        return (
+            f"<h1>No frames in this work folder yet</h1><p>Run</p><code>shotsort sort RUN.h5 -w {escape(path)}</code>"
+            f"{after}{note}"
+        )
+    if library.layouts():
+        return f"<h1>This work folder cannot be shown</h1>{note}"
+    steps = (f"shotsort {stage} {path}" for stage in ("embed", "cluster"))
     commands = "".join(f"<code>{escape(step)}</code>" for step in steps)
-    after = "<p>This page goes on by itself when that is done.</p>" if steps else ""
-    before = "<p>Run</p>" if steps else ""
-    return f"<h1>{title}</h1>{before}{commands}{after}<p class='note'>{escape(str(error))}</p>"
+    offer = "" if read_only else (
+        '<p><button class="main" data-act="make">Find hits, embed and lay them out</button></p>'
+        '<div class="panel" id="job" data-panel="job"></div><p>or run</p>'
+    )  # fmt: skip
+    return f"<h1>The frames are here, but they have no layout yet</h1>{offer}{commands}{after}"
 
 
 def known_labels(state: Explorer, labelling: Labelling) -> str:

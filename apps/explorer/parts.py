@@ -30,11 +30,10 @@ def options(values: dict[str, str], chosen: str) -> str:
     return "".join(f'<option value="{escape(v)}"{picked[v == chosen]}>{escape(t)}</option>' for v, t in values.items())
 
 
-def select(act: str, title: str, values: dict[str, str], chosen: str) -> str:
-    """A titled list whose choice is sent as ``act``."""
-    return (
-        f'<label class="choice"><span>{title}</span><select data-act="{act}">{options(values, chosen)}</select></label>'
-    )
+def select(act: str, title: str, values: dict[str, str], chosen: str, hint: str = "") -> str:
+    """A list whose choice is sent as ``act``; ``title`` stands before it, ``hint`` shows under the pointer."""
+    said = f"<span>{title}</span>" if title else ""
+    return f'<label class="choice" title="{hint}">{said}<select data-act="{act}">{options(values, chosen)}</select></label>'
 
 
 def segments(act: str, values: dict[str, str], chosen: str) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sorter.preprocess.radial import RadialGrid
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 420, 150, 38, 20
+WIDTH, HEIGHT, LEFT, BOTTOM = 300, 220, 44, 22
 
 
 def drawing(grid: RadialGrid, curves: list[tuple[str, str, NDArray[np.floating]]]) -> str:
@@ -29,7 +29,7 @@ def drawing(grid: RadialGrid, curves: list[tuple[str, str, NDArray[np.floating]]
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
         lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>')
         names.append(
-            f'<text x="{WIDTH - 8}" y="{16 + 14 * place}" text-anchor="end" style="fill:{color}">{escape(name)}</text>'
+            f'<text x="{WIDTH - 8}" y="{16 + 16 * place}" text-anchor="end" style="fill:{color}">{escape(name)}</text>'
         )
     unit = "q in nm⁻¹" if grid.unit == "1/nm" else "radius in px"
     axis = (

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.explorer.jobs import Job
 from apps.explorer.points import PointIndex, spread_order
 from sorter.cluster.reduce import concatenate, principal_components
 from sorter.core.clustering import NOISE, Clustering
@@ -200,6 +201,7 @@ class Library:
 
     def __init__(self, work: WorkFolder) -> None:
         self.work = work
+        self.job: Job | None = None  # what makes a layout where there is none
         self._load = lru_cache(maxsize=3)(lambda layout, clustering, _: load_run(work, layout, clustering))
 
     def layouts(self) -> list[str]:

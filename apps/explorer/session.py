@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from bokeh.events import RangesUpdate, SelectionGeometry, Tap
 from bokeh.models import CustomJS
 from jinja2 import Template
 
-from apps.explorer import ground, panels, tabs
+from apps.explorer import ground, tabs
 from apps.explorer.actions import REACH_PX, LookActions
 from apps.explorer.actions_label import LabelActions
 from apps.explorer.actions_work import WorkActions
-from apps.explorer.bridge import Bridge, Wire
+from apps.explorer.bridge import Wire
 from apps.explorer.desk import Desk
 from apps.explorer.frame_figure import FrameFigure
 from apps.explorer.labelling import Labelling
@@ -27,13 +28,16 @@ from apps.explorer.run import Library
 from apps.explorer.shaping import Shaping
 from apps.explorer.state import Explorer
 from apps.explorer.thumbnails import CLIP, Thumbnails
+from apps.explorer.waiting import Waiting
 from sorter.core.errors import ShotsortError
 from sorter.curate.label_book import LabelBook
-from sorter.online.status import read_status
+from sorter.online.status import read_status, status_path
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 POLL_MS = 1000
+#: Taking in new frames may take one part in this of the time.
+FOLLOW_SHARE = 5
 #: Actions that change something in the work folder.
 CHANGES = frozenset(
     [
@@ -91,7 +95,6 @@ class Session(LookActions, LabelActions, WorkActions):
 
     def _wire(self) -> None:
         doc, plot, bridge = self.doc, self.layout.plot, self.wire.bridge
-        doc.template = page_template()
         doc.title = f"{self.state.run.work.path.resolve().name} · shotsort"
         doc.template_variables["work"] = escape(self.state.run.work.path.resolve().name)
         doc.template_variables["empty"] = ""
@@ -185,47 +188,37 @@ class Session(LookActions, LabelActions, WorkActions):
             if self.state.refresh_labels():
                 self.refresh_all_labels()
             self._follow_recording()
-            if self.state.results_changed():
-                news = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
-                self.wire.show(banner=news)
+            changed = self.state.results_changed() and not self.desk.watched
+            news = "The clusters or the layout were made anew. <button data-reload>Load them</button>"
+            self.wire.show(banner=news if changed else "")
         except ShotsortError as error:
             self.wire.show(banner=escape(str(error)))
         self.wire.send()
 
     def _follow_recording(self) -> None:
         """Take in the live status of a watched run, and its new frames unless the page was told to pause."""
-        live = read_status(self.state.run.work.path)
-        if live == self.desk.live:
+        desk = self.desk
+        if desk.live is None and not status_path(self.state.run.work.path).exists():
             return
-        self.desk.live = live
-        if self.desk.tab == "live":
+        desk.live = read_status(self.state.run.work.path)
+        if (
+            desk.live is not None
+            and not desk.paused
+            and time.monotonic() >= desk.next_look
+            and self.state.results_changed()
+        ):
+            began = time.monotonic()
+            self.take_in()
+            desk.next_look = time.monotonic() + FOLLOW_SHARE * (time.monotonic() - began)
+        self.wire.show(tabs=tabs.tab_bar(desk))
+        if desk.tab == "live":
             self.refresh_tab()
-        self.wire.show(tabs=tabs.tab_bar(self.desk))
-        if live is not None and not self.desk.paused and self.state.results_changed():
-            run = self.state.run
-            self.show_view(run.layout.name, run.clustering.name if run.clustering else None)
 
 
 def build_page(doc: Document, library: Library, book: LabelBook, read_only: bool = False) -> None:
     """Fill ``doc``: the explorer, or a page that says what is missing and comes alive when it is there."""
+    doc.template = page_template()
     try:
         Session(doc, library, book, read_only)
     except ShotsortError as error:
-        _explain(doc, library, error)
-
-
-def _explain(doc: Document, library: Library, error: ShotsortError) -> None:
-    bridge = Bridge(name="bridge")
-    doc.template = page_template()
-    doc.title = "shotsort"
-    doc.template_variables["work"] = escape(library.work.path.resolve().name)
-    doc.template_variables["empty"] = panels.empty_page(library, error)
-    doc.js_on_event("document_ready", CustomJS(args={"bridge": bridge}, code="shotsort.wait(bridge)"))
-    doc.add_root(bridge)
-    stamp = library.stamp()
-
-    def poll() -> None:
-        if library.stamp() != stamp:
-            bridge.answer = "ready"
-
-    doc.add_periodic_callback(poll, POLL_MS)
+        Waiting(doc, library, error, read_only)

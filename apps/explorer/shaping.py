@@ -99,6 +99,11 @@ class Shaping:
             self._levels = clustering.name, cut_levels(clustering)
         return self._levels[1]
 
+    def outside_tree(self) -> int:
+        """Frames of the clustering that its tree does not hold."""
+        clustering = self._clustering()
+        return len(clustering.frame_id) - int((clustering.tree["child"] < len(clustering.frame_id)).sum())
+
     def cut_counts(self, step: int, min_size: int) -> tuple[int, int]:
         """Number of clusters and of noise frames of a cut at the level number ``step``."""
         clustering = self._clustering()

@@ -168,10 +168,21 @@ class Showing:
     def show_view(self, layout: str | None, clustering: str | None) -> None:
         """Look at another layout or clustering."""
         self.state.show(layout, clustering)
+        self.thumbnails.store = self.state.run.store
         self.shaping.drop()
         self.redraw(whole=True)
         self.refresh_labels()
         self.refresh_selection()
+
+    def take_in(self) -> None:
+        """The run has grown: show its new frames; what the person looks at stays."""
+        run = self.state.run
+        self.state.show(run.layout.name, run.clustering.name if run.clustering else None)
+        self.thumbnails.store = self.state.run.store
+        self.redraw(whole=False)
+        self.refresh_marks()
+        self.refresh_labels()
+        self.refresh_page()
 
     def refresh_page(self) -> None:
         """The page of thumbnails."""

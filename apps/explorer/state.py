@@ -36,18 +36,32 @@ class Explorer(Selecting):
 
     # -- what is looked at -----------------------------------------------------------------------------------------------
     def show(self, layout: str | None = None, clustering: str | None = None) -> None:
-        """Look at another layout or clustering (None: the default); the selection is kept frame by frame."""
+        """Look at another layout or clustering (None: the default); the selection is kept frame by frame. The same ones again:
+        the run has grown, and all that is before the person stays."""
         before: Run | None = getattr(self, "run", None)
         self.run = self.library.load(layout, clustering)
         self.stamp = self.library.stamp()
         self.points = self.run.points
         self.labels = LabelView(self.book, self.run.index)
         kept = NOTHING
+        if before is not None and _names(before) == _names(self.run):
+            return self._carry_on(before)
         if before is not None and len(self.selection):
             rows = self.run.index.rows(before.frame_id[self.selection.rows])
             reason = f"{self.selection.reason}, then kept in another view"
             kept = Selection(np.sort(rows[rows >= 0]), self.selection.title, reason, "kept")
         self._set(kept)
+
+    def _carry_on(self, before: Run) -> None:
+        def moved(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+            found = self.run.index.rows(before.frame_id[rows])
+            return found[found >= 0]
+
+        self.selection = replace(self.selection, rows=np.sort(moved(self.selection.rows)))
+        self.ordered, self.picked = moved(self.ordered), moved(self.picked)
+        open_row = moved(np.array([] if self.focus is None else [self.focus], np.int64))
+        self.focus = int(open_row[0]) if len(open_row) else None
+        self.go_to_page(self.page)
 
     def results_changed(self) -> bool:
         """Whether a layout, a clustering or the hits were made anew since this page read them."""
@@ -196,3 +210,7 @@ class Explorer(Selecting):
             self.page = min(self.page, self.n_pages - 1)
             self._sort()
         return True
+
+
+def _names(run: Run) -> tuple[str, str | None]:
+    return run.layout.name, run.clustering.name if run.clustering else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from apps.explorer.desk import TABS, Desk
-from apps.explorer.frame_panels import cluster_color
+from apps.explorer.frame_panels import cluster_color, cluster_name
+from apps.explorer.jobs import Job
 from apps.explorer.labelling import TARGETS, Labelling
 from apps.explorer.parts import number, options, segments, share, tag
 from apps.explorer.shaping import Shaping
@@ -15,8 +16,7 @@ from sorter.curate.labellers import agreement
 
 def tab_bar(desk: Desk) -> str:
     """The names of the tabs; a dot where a watched run goes on."""
-    alive = desk.live is not None and desk.live.get("state") != "stopped"
-    dot = {"live": ' <b class="dot"></b>'} if alive else {}
+    dot = {"live": ' <b class="dot"></b>'} if desk.watched else {}
     return "".join(
         f'<button data-act="tab" data-value="{key}" class="{"on" if key == desk.tab else ""}">{name}{dot.get(key, "")}</button>'
         for key, name in TABS.items()
@@ -25,9 +25,13 @@ def tab_bar(desk: Desk) -> str:
 
 def job_bar(desk: Desk) -> str:
     """Long work that runs, with a button that ends it."""
-    if desk.job is None:
-        return ""
-    return f'<i class="spin"></i><span>{escape(desk.job.what)} …</span><button data-act="cancel">cancel</button>'
+    return job_running(desk.job) if desk.job else ""
+
+
+def job_running(job: Job) -> str:
+    """What runs, how far it is, and a button that ends it."""
+    told = f"{job.what}: {job.progress}" if job.progress else f"{job.what} …"
+    return f'<i class="spin"></i><span>{escape(told)}</span><button data-act="cancel">cancel</button>'
 
 
 def class_bar(labelling: Labelling) -> str:
@@ -69,7 +73,8 @@ def _classes(labelling: Labelling) -> str:
     rows = "".join(
         f'<tr><td><input type="color" data-act="class-color" data-name="{escape(one.name)}"'
         f' value="{labelling.color(one.name)}"></td>'
-        f"<td><kbd>{escape(one.key) or '–'}</kbd></td><td>{escape(one.name)}</td><td class='soft'>{escape(one.note)}</td>"
+        f"<td><kbd>{escape(one.key) or '–'}</kbd></td><td>{escape(one.name)}</td>"
+        f"<td class='soft' title='{escape(one.note)}'>{escape(one.note)}</td>"
         f'<td><button data-act="forget-class" data-value="{escape(one.name)}"'
         ' title="take it off the list; labels stay">×</button></td></tr>'
         for one in labelling.classes
@@ -77,7 +82,8 @@ def _classes(labelling: Labelling) -> str:
     used = {one.key for one in labelling.classes}
     keys = options({"": "key", **{k: k for k in KEYS if k not in used}}, "")
     form = (
-        '<form class="line" data-form="define-class"><input name="name" placeholder="new class" maxlength="100" required>'
+        '<form class="line" data-form="define-class">'
+        '<input name="name" class="name" placeholder="new class" maxlength="100" required>'
         f'<select name="key">{keys}</select><input name="note" placeholder="what belongs in it" maxlength="500">'
         "<button>Add</button></form>"
     )
@@ -108,7 +114,7 @@ def _proposals(labelling: Labelling) -> str:
 def proposed_counts(labelling: Labelling) -> str:
     """Each class with the frames that it would get at the threshold."""
     rows = "".join(
-        f'<tr><td>{tag(one.name, labelling.color(one.name))}</td><td class="n">{number(one.labelled)} labelled</td>'
+        f'<tr><td>{tag(one.name, labelling.color(one.name))}</td><td class="n">{number(one.labelled)} given</td>'
         f'<td class="n">{number(one.proposed)} proposed</td>'
         f'<td><button data-act="show-proposed" data-value="{escape(one.name)}">show</button>'
         f'<button data-act="accept" data-value="{escape(one.name)}">accept</button></td></tr>'
@@ -144,7 +150,7 @@ def _labellers(labelling: Labelling) -> str:
 
 def shape_tab(shaping: Shaping, desk: Desk, urls: dict[str, str]) -> str:
     """Merge, split, re-cluster, cut, and what waits to be taken; ``urls``: pictures by name."""
-    chosen = shaping.state.selection
+    chosen, asked = shaping.state.selection, desk.recluster
     n = number(len(chosen))
     merge = f'<button data-act="merge"{"" if chosen.kind == "clusters" else " disabled"}>Merge</button>'
     off = "" if len(chosen) else " disabled"
@@ -156,9 +162,10 @@ def shape_tab(shaping: Shaping, desk: Desk, urls: dict[str, str]) -> str:
     split = (
         '<h3>Re-cluster the selection</h3><form class="line" data-form="recluster">'
         f'<label class="choice"><span>smallest</span>'
-        f'<input name="size" type="number" min="2" value="{desk.min_size}"></label>'
-        '<label class="choice"><span>samples</span><input name="samples" type="number" min="1" value="10"></label>'
-        f'<select name="selection">{options({"eom": "eom", "leaf": "leaf"}, "eom")}</select><button>Re-cluster'
+        f'<input name="size" type="number" min="2" value="{asked["size"]}"></label>'
+        '<label class="choice"><span>samples</span>'
+        f'<input name="samples" type="number" min="1" value="{asked["samples"]}"></label>'
+        f'<select name="selection">{options({"eom": "eom", "leaf": "leaf"}, asked["selection"])}</select><button>Re-cluster'
         f"</button></form>"
     )
     return (
@@ -170,7 +177,10 @@ def shape_tab(shaping: Shaping, desk: Desk, urls: dict[str, str]) -> str:
 def _cut(shaping: Shaping, desk: Desk) -> str:
     levels = shaping.levels()
     if not len(levels):
-        return '<h3>Cut the tree</h3><p class="soft">This clustering keeps no tree of all its frames.</p>'
+        return (
+            '<h3>Cut the tree</h3><p class="soft">This clustering keeps no tree: it was made by hand, or has grown since. '
+            "Cut the one it came from.</p>"
+        )
     step = min(desk.cut_step, len(levels) - 1)
     return (
         '<h3>Cut the tree</h3><div class="line"><label class="choice"><span>density</span>'
@@ -187,7 +197,9 @@ def cut_count(shaping: Shaping, desk: Desk) -> str:
     if not len(shaping.levels()):
         return ""
     clusters, noise = shaping.cut_counts(desk.cut_step, desk.min_size)
-    return f'<p class="soft"><b>{number(clusters)}</b> clusters, <b>{number(noise)}</b> frames noise</p>'
+    out = shaping.outside_tree()
+    besides = f", <b>{number(out)}</b> of them too dim or too lonely to be in the tree" if out else ""
+    return f'<p class="soft"><b>{number(clusters)}</b> clusters, <b>{number(noise)}</b> frames noise{besides}</p>'
 
 
 def _embeddings(shaping: Shaping) -> str:
@@ -208,8 +220,7 @@ def _proposed(shaping: Shaping, urls: dict[str, str]) -> str:
         return '<h3>Side by side</h3><p class="soft">A re-clustering is shown here before it is taken.</p>'
     before = sorted(((int((waiting.before == k).sum()), int(k)) for k in set(waiting.before.tolist())), reverse=True)
     left = "".join(
-        f'<li><i class="chip" style="background:{cluster_color(k)}"></i>{f"cluster {k}" if k >= 0 else "noise"}'
-        f"<b>{number(n)}</b></li>"
+        f'<li><i class="chip" style="background:{cluster_color(k)}"></i>{cluster_name(k, True)}<b>{number(n)}</b></li>'
         for n, k in before
     )
     groups = [*range(waiting.n_groups), -1]
@@ -218,9 +229,11 @@ def _proposed(shaping: Shaping, urls: dict[str, str]) -> str:
         f"<b>{number(int((waiting.groups == g).sum()))}</b></li>"
         for g in groups
     )
+    off = "" if waiting.n_groups else " disabled"
+    hint = "" if waiting.n_groups else '<span class="soft">no groups: try a smaller size or fewer samples</span>'
     return (
-        '<h3>Side by side</h3><div class="line"><button class="main" data-act="take">Take it</button>'
-        '<button data-act="drop-proposed">Leave it</button></div>'
+        f'<h3>Side by side</h3><div class="line"><button class="main" data-act="take"{off}>Take it</button>'
+        f'<button data-act="drop-proposed">Leave it</button>{hint}</div>'
         f'<div class="versus"><div><p class="soft">now</p><ul>{left}</ul></div>'
         f'<div><p class="soft">proposed</p><ul>{right}</ul></div></div>'
     )

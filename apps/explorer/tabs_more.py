@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from html import escape
+from typing import Any
 
 from apps.explorer.desk import Desk
-from apps.explorer.parts import number, options, share
+from apps.explorer.frame_panels import cluster_color
+from apps.explorer.parts import number, options, quantity, share
 from apps.explorer.state import Explorer
 from apps.explorer.tabs import follow_choice
 
@@ -44,7 +46,7 @@ def out_tab(state: Explorer, desk: Desk, suggested: str) -> str:
     off = "" if n else " disabled"
     save = (
         f'<h3>Subset</h3><form class="line" data-form="subset">'
-        f'<input name="name" value="{escape(suggested)}" maxlength="80" required>'
+        f'<input name="name" class="name" value="{escape(suggested)}" maxlength="80" required>'
         f'<button class="main"{off}>Save {number(n)} frames</button></form>'
     )
     names = work.result_names("subsets")[::-1]
@@ -84,28 +86,74 @@ def live_tab(desk: Desk) -> str:
             '<p class="soft">Nothing is being recorded into this work folder. <code>shotsort watch SOURCE -w WORK'
             "</code> sorts frames as they arrive; this page follows.</p>"
         )
-    rate = live.get("frames_per_s")
+    gone = not desk.watched and live.get("state") != "stopped"
+    latency = live.get("latency_p50_ms")
     figures = {
-        "state": live.get("state"), "frames/s": rate, "hits": _percent(live.get("hit_share")), "frames": live.get("frames_total"),
-        "strange": live.get("strange"), "waiting": live.get("queue"), "skipped": live.get("skipped"),
-        "latency (ms)": live.get("latency_p50_ms"),
+        "state": "not answering" if gone else live.get("state"), "frames/s": live.get("frames_per_s"),
+        "hits": _percent(live.get("hit_share")), "frames": live.get("frames_total"), "strange hits": live.get("strange"),
+        "waiting": live.get("queue"), "skipped": live.get("skipped"), "ms from detector to here": latency and round(latency),
     }  # fmt: skip
-    cells = "".join(
-        f"<div><b>{escape(str('–' if v is None else v))}</b><span>{escape(k)}</span></div>" for k, v in figures.items()
+    cells = "".join(f"<div><b>{_figure(v)}</b><span>{escape(k)}</span></div>" for k, v in figures.items())
+    told = (
+        ["The watching process does not answer any more; start it again, it goes on where it stopped."] if gone else []
     )
-    top = max([c.get("share") or 0 for c in live.get("clusters", [])] or [1]) or 1
-    bars = "".join(
-        f"<li><span>{escape(str(c.get('name') or c.get('cluster')))}</span>"
-        f'<u style="width:{100 * (c.get("share") or 0) / top:.0f}%"></u>'
-        f"<b>{share(round(1000 * (c.get('share') or 0)), 1000)}</b></li>"
-        for c in live.get("clusters", [])[:12]
-    )
-    message = f'<p class="soft">{escape(str(live["message"]))}</p>' if live.get("message") else ""
+    told += [str(live["message"])] if live.get("message") else []
+    message = "".join(f'<p class="soft">{escape(line)}</p>' for line in told)
     source = escape(str(live.get("source", "")))
     return (
-        f'<div class="line">{follow_choice(desk)}<span class="soft">{source}</span></div>'
-        f'<div class="figures">{cells}</div>{message}<ul class="rates">{bars}</ul>'
+        f'<div class="line">{follow_choice(desk)}<span class="soft">{source}</span>{_strange(live)}</div>{message}'
+        f'<div class="figures">{cells}</div>{_history(live.get("history") or {})}'
+        f'<h3>Share of the hits</h3><ul class="rates">{_rates(live.get("clusters", []))}</ul>'
     )
+
+
+def _rates(clusters: list[dict[str, Any]]) -> str:
+    """A bar for each cluster's share of the recent hits; a click selects the cluster."""
+    top = max([c.get("share") or 0 for c in clusters] or [1]) or 1
+    bars = []
+    for one in clusters[:12]:
+        number_of, part = int(one["cluster"]), one.get("share") or 0.0
+        name = escape(str(one.get("name") or f"cluster {number_of}"))
+        bars.append(
+            f'<li role="button" data-act="cluster" data-value="{number_of}"><span>{name}</span>'
+            f'<u style="width:{100 * part / top:.0f}%;background:{cluster_color(number_of)}"></u>'
+            f"<b>{share(round(1000 * part), 1000)}</b></li>"
+        )
+    return "".join(bars)
+
+
+def _strange(live: dict[str, Any]) -> str:
+    """A button that shows the strange hits, once they were gathered into groups."""
+    n = sum(int(p.get("hits", 0)) for p in live.get("proposals") or [])
+    groups = len(live.get("proposals") or [])
+    said = f"{number(n)} strange hits in {groups} new group{'s' if groups != 1 else ''}"
+    return f'<button data-act="strange">show {said}</button>' if n else ""
+
+
+def _history(history: dict[str, list[float | None]]) -> str:
+    """Frames per second and share of hits since the watching began."""
+    at = history.get("seconds") or []
+    if len(at) < 2:
+        return ""
+    lines = []
+    for key, color in (("frames_per_s", "#56b4e9"), ("hit_share", "#e69f00")):
+        values = [v or 0.0 for v in history.get(key) or []]
+        top = 1.0 if key == "hit_share" else max([*values, 1e-9])
+        points = " ".join(f"{400 * (t or 0) / (at[-1] or 1):.1f},{38 - 34 * v / top:.1f}" for t, v in zip(at, values))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+    most = max(v or 0.0 for v in history["frames_per_s"])
+    return (
+        '<svg class="history" viewBox="0 0 400 40" preserveAspectRatio="none" role="img" aria-label="rates">'
+        f"{''.join(lines)}</svg>"
+        f'<p class="soft"><i style="color:#56b4e9">frames/s</i>, at most {most:.0f}, and <i style="color:#e69f00">share of hits'
+        f"</i> over {(at[-1] or 0) / 60:.0f} min</p>"
+    )
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, int | float):
+        return number(value) if isinstance(value, int) else quantity(value)
+    return "–" if value is None else escape(str(value))
 
 
 def _percent(value: float | None) -> str | None:

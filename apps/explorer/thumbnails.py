@@ -79,10 +79,11 @@ def data_url(picture: bytes) -> str:
 
 
 class Thumbnails:
-    """Thumbnails of a store's frames as data URLs, read when asked for; the last ones are kept."""
+    """Thumbnails of a store's frames as data URLs, read when asked for; the last ones are kept. ``store`` may be replaced by
+    one that holds more."""
 
     def __init__(self, store: FrameStore, side_px: int = 128, keep: int = 2000) -> None:
-        self._store, self._side, self._keep = store, side_px, keep
+        self.store, self._side, self._keep = store, side_px, keep
         self._made: OrderedDict[tuple[int, str, float], str] = OrderedDict()
 
     def urls(self, ids: NDArray[np.uint64], scale: Scale = "log", clip: float = CLIP) -> list[str]:
@@ -91,8 +92,8 @@ class Thumbnails:
         missing = list(dict.fromkeys(key for key in wanted if key not in self._made))
         fresh: dict[tuple[int, str, float], str] = {}
         if missing:
-            frames = self._store.read(np.array([key[0] for key in missing], np.uint64))
-            bad = self._store.bad_pixels
+            frames = self.store.read(np.array([key[0] for key in missing], np.uint64))
+            bad = self.store.bad_pixels
             fresh = {key: data_url(png(f, bad, scale, self._side, clip)) for key, f in zip(missing, frames)}
         self._made.update(fresh)
         out = [self._made[key] for key in wanted]

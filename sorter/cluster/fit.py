@@ -100,8 +100,20 @@ def cluster_points(
         **groups.facts,
     }
     stand_for = ids[medoids(points, labels, strength)]
-    clustering = Clustering(config.name, ids, labels, strength, assigned, stand_for, groups.result.tree, meta)
+    clustering = Clustering(
+        config.name, ids, labels, strength, assigned, stand_for, _tree_of_rows(groups, len(ids)), meta
+    )
     return clustering, Memberships.of(clustering, groups.soft_labels, groups.soft_shares), groups.assigner
+
+
+def _tree_of_rows(groups: Groups, n: int) -> NDArray:
+    """The condensed tree with rows (of ``n`` hits) as its leaves instead of places among those fitted, nodes after them."""
+    tree, fitted = groups.result.tree.copy(), groups.fitted
+    leaf = tree["child"] < len(fitted)
+    tree["child"][leaf] = fitted[tree["child"][leaf]]
+    tree["child"][~leaf] += n - len(fitted)
+    tree["parent"] += n - len(fitted)
+    return tree
 
 
 def _persistence(groups: Groups, numbers: NDArray[np.int32]) -> list[float | None]:

@@ -55,7 +55,7 @@ def cut(clustering: Clustering, level: float, min_size: int, name: str) -> Clust
 
 
 def cut_levels(clustering: Clustering, n: int = 100) -> NDArray[np.float64]:
-    """Up to ``n`` densities, ascending, at which a cut of the tree gives something else each; none without a whole tree."""
+    """Up to ``n`` densities, ascending, at which a cut of the tree gives something else each; none without a tree of the rows."""
     tree = clustering.tree
     if not len(tree) or int(tree["parent"].min()) != len(clustering.frame_id):
         return np.empty(0)

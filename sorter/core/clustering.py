@@ -36,7 +36,8 @@ class Clustering:
 
     frame_id (N,) uint64; labels (N,) int32, what the density found and nothing else; strength (N,) float32 in [0, 1];
     assigned (N,) int32, equal to labels where that is a cluster, else what a nearest-neighbour rule gives (-1 where it
-    declines); medoids (n_clusters,) uint64 frame ids; tree: condensed tree (TREE_DTYPE), may be empty;
+    declines); medoids (n_clusters,) uint64 frame ids; tree: condensed tree (TREE_DTYPE) whose leaves are rows (of those that
+    were clustered first, the others are in none) and whose nodes count on from N, its root; may be empty;
     meta: parameters and quality figures, JSON-ready.
     """
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import ClassVar
 
 log = logging.getLogger(__name__)
 
@@ -13,7 +15,12 @@ _LOG_EVERY_S = 15.0
 
 
 class Progress:
-    """``with Progress("ingest", total, "frames") as bar: bar.update(n)``; shows rate and time left."""
+    """``with Progress("ingest", total, "frames") as bar: bar.update(n)``; shows rate and time left.
+
+    listener: is told what is done of how much, wherever in this process there is progress: what, done, total.
+    """
+
+    listener: ClassVar[Callable[[str, int, int], None] | None] = None
 
     def __init__(self, what: str, total: int, unit: str, done: int = 0) -> None:
         self.what, self.total, self.unit, self.done = what, total, unit, done
@@ -28,6 +35,8 @@ class Progress:
     def update(self, n: int) -> None:
         """``n`` more are done."""
         self.done += n
+        if Progress.listener is not None:
+            Progress.listener(self.what, self.done, self.total)
         if self._bar is not None:
             self._bar.update(n)
             return

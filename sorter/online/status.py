@@ -39,6 +39,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,22 @@ from sorter.core.manifest import utc_now
 from sorter.io.whole import write_text_whole
 
 SCHEMA_VERSION = 1
+#: Name of the clustering of the strange hits: its clusters are proposals for new groups.
+STRANGE = "strange"
 RECENT_S = 30.0
 HISTORY_STEP_S, HISTORY_LENGTH = 10.0, 360
 #: A source that has given nothing for so long is waited for.
 SILENT_S = 5.0
+#: A status that is older, and does not say "stopped", is that of a process that was killed.
+GONE_S = 10.0
+
+
+def seconds_old(status: dict[str, Any]) -> float:
+    """Age of a live status; infinite where it does not say."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(str(status["updated"]))).total_seconds()
+    except (KeyError, ValueError):
+        return math.inf
 
 
 def status_path(work: Path) -> Path:

@@ -15,12 +15,9 @@ from sorter.core.clustering import Clustering
 from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
 from sorter.online.sorting import Sorted
-from sorter.online.status import LiveStatus
+from sorter.online.status import STRANGE, LiveStatus
 from sorter.online.strange import StrangeFrames
 from sorter.stages.base import BaseInfo
-
-#: Name of the clustering of the strange hits: its clusters are proposals for new groups.
-STRANGE = "strange"
 
 
 class StrangeHits:

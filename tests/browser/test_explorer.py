@@ -195,6 +195,23 @@ def test_without_layout_the_page_waits_for_one(chromium, tmp_path):
         page.close()
 
 
+def test_a_layout_is_made_from_the_page(chromium, tmp_path):
+    work = make_work_folder(tmp_path, n=120, results=False)
+    with serving(work) as (url, _):
+        page = Page(chromium, url)
+        page.page.set_default_timeout(240_000)
+        page.page.click("[data-act=make]")
+        page.expect("document.querySelector('#job')?.textContent.includes('making the layout')")
+        page.page.click("[data-act=cancel]")
+        page.expect_text("toast", "cancelled")
+        page.page.click("[data-act=make]")
+        page.page.wait_for_selector("#clusters .row", state="attached")
+        page.page.wait_for_selector("body[data-ready=yes]")
+        page.expect_text("page", "120 frames")
+        page.close()
+    assert work.result_names("layouts")
+
+
 def test_without_webgl_it_draws_on_the_canvas(chromium, server, work):
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.add_init_script(

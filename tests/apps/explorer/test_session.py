@@ -14,8 +14,10 @@ from apps.explorer.layout_figure import MOST_ON_CANVAS, MOST_POINTS, LayoutFigur
 from apps.explorer.points import PointIndex, spread_order
 from apps.explorer.run import Library
 from apps.explorer.session import CHANGES, Session, build_page
+from sorter.core.clustering import Clustering
 from sorter.core.embedding import Layout
 from sorter.core.geometry import Geometry, q_inv_nm
+from sorter.core.manifest import utc_now
 from sorter.curate.label_book import LabelBook
 from tests.workfolders import make_work_folder
 
@@ -187,13 +189,17 @@ def test_exports_stay_in_the_work_folder(work, tmp_path):
     assert session.desk.said[-1] == f"shotsort recon shape predict {work.path} --subset picks"
 
 
+def tell(work, state, **more):
+    """What `shotsort watch` writes once a second."""
+    told = {"schema_version": 1, "state": state, "updated": utc_now(), "clusters": [], "frames": 1, **more}
+    (work.path / "live.json").write_text(json.dumps(told))
+
+
 def test_the_page_follows_a_watched_run_unless_paused(work):
     session = opened(work)
     session._poll()
     work.write_clustering(work.read_clustering("density"))
-    (work.path / "live.json").write_text(
-        json.dumps({"schema_version": 1, "state": "watching", "clusters": [], "frames": 1})
-    )
+    tell(work, "watching")
     session._poll()
     assert session.wire.panels["banner"] == "" and not session.state.results_changed(), "new results were loaded"
     assert "dot" in session.wire.panels["tabs"]
@@ -201,6 +207,52 @@ def test_the_page_follows_a_watched_run_unless_paused(work):
     assert "watching" in session.wire.panels["tab"]
     send(session, "follow", "off")
     work.write_clustering(work.read_clustering("density"))
-    (work.path / "live.json").write_text(json.dumps({"schema_version": 1, "state": "stopped", "clusters": []}))
+    session._poll()
+    assert session.state.results_changed() and session.wire.panels["banner"] == "", (
+        "paused: nothing moves, nothing is said"
+    )
+    tell(work, "stopped")
     session._poll()
     assert "made anew" in session.wire.panels["banner"]
+
+
+def test_a_watching_process_that_was_killed_is_told(work):
+    session = opened(work)
+    tell(work, "watching", updated="2020-01-01T00:00:00+00:00")
+    session._poll()
+    assert "dot" not in session.wire.panels["tabs"]
+    assert "not answering" in send(session, "tab", "live")["panels"]["tab"]
+
+
+def test_what_a_person_looks_at_stays_when_the_run_grows(work):
+    whole = work.read_layout("contrastive")
+    work.write_layout(Layout("contrastive", whole.frame_id[::2], whole.xy[::2]))
+    session = opened(work)
+    for act, value in (("cluster", "0"), ("page-size", "24"), ("turn", "1")):
+        send(session, act, value)
+    ids = session.state.run.frame_id
+    shown = ids[session.state.page_rows()]
+    send(session, "frame", str(shown[0]))
+    send(session, "pick", {"frame": str(shown[1])})
+    session.layout.view.fit((0.0, 1.0, 0.0, 1.0))
+    view = session.layout.view.shown()
+    work.write_layout(whole)
+    tell(work, "watching")
+    session._poll()
+    state = session.state
+    assert len(state.run.layout.frame_id) == len(whole.frame_id) and session.layout.view.shown() == view
+    assert np.array_equal(ids[state.page_rows()], shown) and state.page == 1
+    assert ids[state.focus] == shown[0] and ids[state.picked].tolist() == [shown[1]]
+    assert state.selection.title == "Cluster 0" and state.selection.reason == "cluster 0 of density"
+
+
+def test_strange_hits_of_a_watched_run_are_shown(work):
+    ids = work.read_clustering("density").members(2)
+    groups = np.zeros(len(ids), np.int32)
+    work.write_clustering(Clustering("strange", ids, groups, np.ones(len(ids), np.float32), groups, ids[:1]))
+    session = opened(work)
+    tell(work, "watching", proposals=[{"clustering": "strange", "cluster": 0, "hits": len(ids)}])
+    session._poll()
+    assert 'data-act="strange"' in send(session, "tab", "live")["panels"]["tab"]
+    send(session, "strange")
+    assert set(session.state.run.frame_id[session.state.selection.rows]) == set(ids)

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from sorter.cluster.density import by_size, density_clusters, one_population, re
 from sorter.cluster.fit import ClusterConfig, bright_rows, cluster_points, cluster_sizes, fit, lay_out, rows_to_fit
 from sorter.cluster.identity import keep_numbers
 from sorter.cluster.reduce import Projection, concatenate, principal_components, scale_block
+from sorter.cluster.reshape import cut_levels, cut_tree
 from sorter.core.clustering import Clustering
 from sorter.core.embedding import Embedding
 from sorter.core.errors import InputError
@@ -64,6 +66,20 @@ def test_blobs_are_found_and_named_by_size():
     assert (clustering.strength[~clustered] == 0).all() and clustering.strength.max() <= 1
     assert [clustering.labels[clustering.frame_id == m][0] for m in clustering.medoids] == [0, 1, 2]
     assert len(clustering.tree) and layout.xy.shape == (300, 2)
+
+
+def test_the_tree_is_one_of_rows_where_dim_hits_are_left_out_too():
+    points, _ = blobs([60, 150, 90])
+    photons = np.where(np.arange(300) % 3 == 0, 1.0, 1e4)
+    clustering, _ = fit(embedding(points), photons, replace(FAST, bright_share=0.6))
+    leaves = clustering.tree["child"][clustering.tree["child"] < 300]
+    assert 0 < clustering.meta["n_clustered_first"] == len(leaves) < 300
+    for level in cut_levels(clustering):
+        labels, _ = cut_tree(clustering.tree, 300, level, 5)
+        assert set(np.flatnonzero(labels >= 0)) <= set(leaves)
+        where = clustering.labels[labels >= 0]
+        if labels.max() == 2:
+            assert adjusted_rand_score(where, labels[labels >= 0]) > 0.9
 
 
 @pytest.mark.parametrize("config", [FAST, ClusterConfig()], ids=["plain", "umap"])
