@@ -106,7 +106,7 @@ def curves_figure(curves: dict[str, list[dict[str, float]]]) -> Figure:
                 axes.plot([p[name] for p in points], values, "o-", ms=4, color=color, label=label)
         axes.set(yscale="log", xlabel=name, xscale="log" if name == "photons" else "linear")
     figure.axes[0].legend(fontsize=8)
-    figure.axes[0].set_ylabel("mean relative error (median)")
+    figure.supylabel("mean relative error (median)", fontsize=9)
     for axes in figure.axes[len(names) :]:
         axes.axis("off")
     return figure
