@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recon.training.weights import figures_section
+
 _FIGURES = {
     "network_shape_error": "error of the shape, network alone (sum |a - t| / sum t)",
     "network_phase_error_rad": "error of the phase inside the crystal, network alone, rad",
@@ -39,10 +41,7 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         "not in a "
         "pattern: the answer may be the twin. Meant as a start for refinement; alone it is a sketch.",
     }
-    if figures:
-        lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
-        sections["Figures"] = "\n".join([*lines, f"- test seed {figures['seed']}"])
-    return f"{name}: crystals from 3-D Bragg patterns", sections
+    return f"{name}: crystals from 3-D Bragg patterns", sections | figures_section(_FIGURES, figures)
 
 
 def _command(meta: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recon.training.weights import figures_section
+
 _FIGURES = {
     "median_mean_relative_error": "median of the mean relative error (fraction)",
     "outlier_share": "share with a mean relative error above 0.05",
@@ -37,10 +39,7 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         "Limits": "One particle, silver-like optical constants (n = 0.89 + 0.086i), 13.5 nm. Other solids, dimers and multiple "
         "hits are answered all the same: look at the chi^2 of `recon shape refine`.",
     }
-    if figures:
-        lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
-        sections["Figures"] = "\n".join([*lines, f"- test seed {figures['seed']}"])
-    return f"{name}: size and orientation from one wide-angle frame", sections
+    return f"{name}: size and orientation from one wide-angle frame", sections | figures_section(_FIGURES, figures)
 
 
 def _command(meta: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recon.speckle.config import PRESETS, SpeckleTrainConfig, config_of
+from recon.training.weights import figures_section
 
 _FLAGS = {"side_px": "side"}
 _FIGURES = {
@@ -35,10 +36,7 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
         "Limits": "A model system: equal contrast, two dimensions, absorption only, no detector. Not meant for noise, missing "
         "columns or partial coherence unless it was trained with them; see the curves of `recon speckle evaluate --beyond`.",
     }
-    if figures:
-        lines = [f"- {text}: {figures[key]:.4g}" for key, text in _FIGURES.items() if figures.get(key) is not None]
-        sections["Figures"] = "\n".join([*lines, f"- test seed {figures['seed']}"])
-    return f"{name}: disks from speckle", sections
+    return f"{name}: disks from speckle", sections | figures_section(_FIGURES, figures)
 
 
 def _command(meta: dict[str, Any]) -> str:

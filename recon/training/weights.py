@@ -1,53 +1,28 @@
-"""Weights of a network with all that is needed to use them, in one safetensors file, and a card for people beside it."""
+"""Weights of a network of a stage, and a card for people beside them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from sorter.core.errors import InputError
 from sorter.core.manifest import software_versions
-from sorter.io.whole import whole_file, writing
-
-SCHEMA_VERSION = 1
+from sorter.io.weights import read_arrays, write_arrays
 
 
 def save_weights(model: nn.Module, path: str | Path, kind: str, meta: dict[str, Any]) -> None:
     """Write the state of ``model``; kind: the stage ("speckle"); meta: JSON-ready (architecture, classes, training, figures)."""
-    path = Path(path)
-    meta = {"schema_version": SCHEMA_VERSION, "kind": kind, "software": software_versions(), **meta}
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        partial.write_bytes(save(state, {"shotsort": json.dumps(meta)}))
+    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    write_arrays(path, state, kind, {"software": software_versions(), **meta})
 
 
 def read_weights(path: str | Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state and meta of a file of weights.
-
-    Raises InputError where it is missing, no such file, of another stage, or written by a newer version.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights; give a .safetensors file that 'recon {kind} train' has written")
-    try:
-        with safe_open(path, "pt") as file:
-            meta = json.loads((file.metadata() or {})["shotsort"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path}: not weights of shotsort ({error})") from error
-    if meta["kind"] != kind:
-        raise InputError(f"{path}: weights of recon {meta['kind']}, not of recon {kind}")
-    if meta["schema_version"] > SCHEMA_VERSION:
-        raise InputError(f"{path}: written by a newer shotsort (schema {meta['schema_version']}); update shotsort")
-    return state, meta
+    """The state and meta of a file of weights. Raises InputError, see `sorter.io.weights.read_arrays`."""
+    arrays, meta = read_arrays(path, kind, f"recon {kind} train")
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}, meta
 
 
 def load_into(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> nn.Module:
@@ -64,6 +39,14 @@ def write_card(path: str | Path, title: str, sections: dict[str, str]) -> None:
     """A model card in Markdown: what it does, data, command, figures, limits."""
     parts = [f"# {title}", *(f"## {name}\n{text.strip()}" for name, text in sections.items())]
     Path(path).write_text("\n\n".join(parts) + "\n")
+
+
+def figures_section(texts: dict[str, str], figures: dict[str, Any] | None) -> dict[str, str]:
+    """The section "Figures" of a card, nothing where there are none; texts: what a person reads for each key of ``figures``."""
+    if not figures:
+        return {}
+    lines = [f"- {text}: {figures[key]:.4g}" for key, text in texts.items() if figures.get(key) is not None]
+    return {"Figures": "\n".join([*lines, f"- test seed {figures['seed']}"])}
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable
@@ -11,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from sorter.core.config import config_from_dict
 from sorter.core.errors import InputError
 from sorter.core.frames import FrameStore
-from sorter.io.whole import whole_file, writing
+from sorter.io.weights import read_arrays, write_arrays
 from sorter.models.contrastive import ContrastiveModel, ContrastiveModelConfig
 from sorter.models.polar_model import ModelCard, PolarModel
 from sorter.preprocess.polar import PolarGrid, PolarMap, choose_grid
@@ -27,7 +24,6 @@ log = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained"
 SHIPPED = Path(__file__).parent / "weights" / f"{PRETRAINED}.safetensors"
-SCHEMA_VERSION = 1
 _SAMPLE = 512
 
 
@@ -83,16 +79,11 @@ def _within_reach(grid: PolarGrid, store: FrameStore, largest_tan: float) -> Pol
 
 def save_pretrained(path: str | Path, network: ContrastiveModel, meta: dict[str, Any]) -> None:
     """Write weights (matrices in half precision, which changes no nearest neighbour) and meta as one .safetensors file."""
-    path = Path(path)
-    meta = {"schema_version": SCHEMA_VERSION, "kind": PRETRAINED, **meta, "network": asdict(network.config)}
     state = {
-        name: (value.half() if value.ndim > 1 else value).detach().cpu().contiguous()
+        name: (value.half() if value.ndim > 1 else value).detach().cpu().numpy()
         for name, value in network.state_dict().items()
     }
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        partial.write_bytes(save(state, {"shotsort": json.dumps(meta)}))
+    write_arrays(path, state, PRETRAINED, {**meta, "network": asdict(network.config)})
 
 
 def load_pretrained(path: str | Path = SHIPPED) -> Pretrained:
@@ -100,19 +91,8 @@ def load_pretrained(path: str | Path = SHIPPED) -> Pretrained:
 
     Raises InputError where the file is missing, is something else, or was written by a newer version.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such weights; give a .safetensors file that 'shotsort pretrain' has written")
-    try:
-        with safe_open(path, "pt") as file:
-            meta = json.loads((file.metadata() or {})["shotsort"])
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path}: not weights of shotsort ({error})") from error
-    if meta.get("kind") != PRETRAINED:
-        raise InputError(f"{path}: weights of '{meta.get('kind')}', not of a pre-trained encoder")
-    if meta["schema_version"] > SCHEMA_VERSION:
-        raise InputError(f"{path}: written by a newer shotsort (schema {meta['schema_version']}); update shotsort")
+    arrays, meta = read_arrays(path, PRETRAINED, "shotsort pretrain")
+    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
     network = ContrastiveModel(config_from_dict(ContrastiveModelConfig, meta["network"]))
     try:
         network.load_state_dict(state)

@@ -90,7 +90,7 @@ def test_weights_come_back_with_their_meta(tmp_path):
     state, meta = read_weights(tmp_path / "w.safetensors", "speckle")
     torch.testing.assert_close(load_into(regression(1)[0], state, "w").state_dict(), model.state_dict())
     assert meta["counts"] == [2, 3]
-    with pytest.raises(InputError, match="recon speckle"):
+    with pytest.raises(InputError, match="of 'speckle', not of 'shape'"):
         read_weights(tmp_path / "w.safetensors", "shape")
     with pytest.raises(InputError, match="do not fit"):
         load_into(nn.Linear(4, 1), state, "w")
