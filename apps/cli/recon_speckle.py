@@ -17,16 +17,18 @@ _DATA = ("most", "polydispersity", "photons", "most_photons", "coherence_length"
 HELP = "count particles from a coherent speckle pattern (model system: disks in a box)"
 EXAMPLE = """  shotsort recon speckle train --preset small --to speckle.safetensors
   shotsort recon speckle evaluate --to figures/
+  shotsort recon speckle curve --patterns 400 800 1600 --to curve/
   shotsort recon speckle predict run/ --label speckle
 """
 
 
 def add_verbs(verbs: Any) -> None:
-    """The verbs train, evaluate and predict."""
+    """The verbs train, evaluate, curve and predict."""
     _add_train(verbs.add_parser("train", help="train a network on patterns drawn as it goes"))
     _add_evaluate(
         verbs.add_parser("evaluate", help="measure the weights and the conventional rival on unseen patterns")
     )
+    _add_curve(verbs.add_parser("curve", help="how the score grows with patterns and with the network's width"))
     _add_predict(verbs.add_parser("predict", help="count the disks in frames of a work folder or a file of patterns"))
 
 
@@ -88,6 +90,23 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="FOLDER", help="write figures, tables and evaluation.json there")
     _add_common(parser)
     parser.set_defaults(run_verb=_evaluate)
+
+
+def _add_curve(parser: argparse.ArgumentParser) -> None:
+    from apps.cli.output import add_json
+
+    parser.add_argument(
+        "--to", default="curve", metavar="FOLDER", help="patterns, weights and figure (default: %(default)s)"
+    )
+    parser.add_argument("--patterns", type=int, nargs="+", metavar="N", help="how many (default: 800 1600 3200 6400)")
+    parser.add_argument("--hidden", type=int, nargs="+", metavar="N", help="units (default: 64 192 768)")
+    parser.add_argument("--maps", help="maps of distances that it sees, separated by commas (default: all)")
+    parser.add_argument("--steps", type=int, help="steps of each training (default: 800)")
+    parser.add_argument("--test-patterns", type=int, help="unseen patterns (default: 950)")
+    parser.add_argument("--polydispersity", type=float, help="sigma over mean of the radii (default: 1/3)")
+    parser.add_argument("--seed", type=int, default=0, help="root of all random numbers (default 0)")
+    add_json(parser)
+    parser.set_defaults(run_verb=_curve)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +198,24 @@ def _beyond(predictor: Predictor, n: int, seed: int) -> dict[str, Any]:
         **curves(predictor, n, seed),
         "occlusion_log_probability": occlusion(predictor, base, min(n, 95), seed).tolist(),
     }
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from apps.cli.output import print_json, print_text
+    from recon.speckle.figures import write_learning_curve
+    from recon.speckle.learning_curve import LearningCurveConfig, learning_curve
+
+    lists = {"patterns": args.patterns, "hidden": args.hidden, "maps": args.maps and args.maps.split(",")}
+    plain = {name: getattr(args, name) for name in ("steps", "test_patterns", "polydispersity")}
+    changes = {name: tuple(values) for name, values in lists.items() if values} | _given(plain)
+    rows = learning_curve(args.to, LearningCurveConfig(**changes), args.seed)
+    write_learning_curve(Path(args.to), rows)
+    if args.json:
+        print_json({"seed": args.seed, "rows": rows})
+    else:
+        for row in rows:
+            print_text("{patterns:7d} patterns {hidden:5d} units: macro F1 {macro_f1:.3f}".format(**row))
+    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from recon.speckle.pattern import STATISTICS, FormAndStructure, transposed_struc
 from sim.particles.disks import Disks, draw_disks
 from sim.scattering.disks import BLOCKED, detect, intensity, standardise
 from sorter.core.config import require
+from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng
 
 PAPER_POLYDISPERSITY = 1 / 3
@@ -100,7 +103,8 @@ class PatternConfig:
 class SplitPool:
     """Patterns 0, 1, 2, ... of a stream, taken apart once (`FormAndStructure`) and kept on disk, to be seen several times.
 
-    The files grow with `grow` and are found again by a run that goes on. folder: where; capacity: most patterns to hold;
+    The files grow with `grow` and are found again by a run that goes on. Raises InputError where the folder holds patterns of
+    other settings. folder: where; capacity: most patterns to hold;
     with_structure: whether the maps are kept as well (66 kB each at 256 pixels).
     """
 
@@ -115,6 +119,7 @@ class SplitPool:
     ) -> None:
         self.split, self.config, self.seed, self.capacity = split, config, seed, capacity
         folder.mkdir(parents=True, exist_ok=True)
+        _same_settings(folder / "settings.json", {**asdict(config), "seed": seed, "maps": list(split.maps)})
         m = split.side
         self._form = _memmap(folder / "form.npy", (capacity, 3, split.rings), np.float32)
         self._statistics = _memmap(folder / "statistics.npy", (capacity, len(split.maps) * STATISTICS), np.float32)
@@ -151,6 +156,13 @@ class SplitPool:
             structure = transposed_structure(structure) if transpose else structure
         form, statistics = torch.from_numpy(self._form[rows]), torch.from_numpy(self._statistics[rows])
         return form, statistics, structure, torch.from_numpy(self._label[rows])
+
+
+def _same_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write what the patterns of a folder are. Raises InputError where it holds those of other settings."""
+    if path.exists() and json.loads(path.read_text()) != settings:
+        raise InputError(f"{path.parent}: patterns of other settings; delete it or give another name")
+    path.write_text(json.dumps(settings))
 
 
 def _memmap(path: Path, shape: tuple[int, ...], dtype: type) -> np.memmap:

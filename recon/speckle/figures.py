@@ -148,3 +148,31 @@ def occlusion_figure(lost: NDArray[np.float64]) -> Figure:
     axes.set_title("what the network looks at", fontsize=10)
     figure.colorbar(image, label="loss of log probability (covered tile)")
     return figure
+
+
+def write_learning_curve(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """learning_curve.json and learning_curve.png. Raises InputError where ``folder`` cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "learning_curve.json").write_text(json.dumps(rows, indent=1) + "\n")
+        learning_curve_figure(rows).savefig(folder / "learning_curve.png")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
+
+
+def learning_curve_figure(rows: list[dict[str, Any]]) -> Figure:
+    """1 - macro F1 against the number of patterns, one line for each width."""
+    figure = _figure(5.6, 4)
+    axes = figure.subplots()
+    for hidden in sorted({row["hidden"] for row in rows}):
+        line = [row for row in rows if row["hidden"] == hidden]
+        axes.loglog([r["patterns"] for r in line], [1 - r["macro_f1"] for r in line], "o-", label=f"{hidden} units")
+    counts = sorted({row["patterns"] for row in rows})
+    axes.set_xticks(counts, [str(n) for n in counts])
+    axes.minorticks_off()
+    shares = [v for v in (0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5) if v >= 0.5 * min(1 - r["macro_f1"] for r in rows)]
+    axes.set_yticks(shares, [f"{v:g}" for v in shares])
+    axes.set(xlabel="patterns to learn from", ylabel="1 - macro F1 (polydisperse)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure

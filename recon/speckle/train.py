@@ -51,11 +51,13 @@ def train(
     device: str = "cpu",
     start: str | Path | None = None,
     blocks: tuple[int, ...] = (3, 4, 6, 3),
+    pool: str | Path | None = None,
 ) -> dict[str, Any]:
     """Train and write ``to`` (.safetensors); the run's files lie in the folder of the same name with ".run" and let it go on.
 
-    start: weights to begin with. Returns meta of the weights: network, counts (numbers of disks, class by class), training,
-    history. Raises InputError for impossible settings or weights of another shape.
+    start: weights to begin with; pool: folder of the patterns drawn, where several trainings share them. Returns meta of the
+    weights: network, counts (numbers of disks, class by class), training, history. Raises InputError for impossible settings or
+    weights of another shape.
     """
     to = Path(to)
     require(to.suffix == ".safetensors", f"{to}: weights end in .safetensors")
@@ -66,7 +68,9 @@ def train(
         _take_over(model, *read_weights(start, KIND), start, config)
     run = to.with_suffix(".run")
     begin = time.monotonic()
-    source = _pooled(config, seed, run / "pool", model) if config.network == "small" else _fixed(config, seed)
+    source = (
+        _pooled(config, seed, Path(pool or run / "pool"), model) if config.network == "small" else _fixed(config, seed)
+    )
     history = fit(
         model, source, config.loop, run, {"config": asdict(config), "seed": seed, "start": start and str(start)}
     )
