@@ -16,6 +16,7 @@ from torch import Tensor
 
 from apps.bench import mie
 from apps.bench.farfield_config import RADII_NM, RUNGS, SILVER, FarFieldBenchConfig
+from sim.memory import keep_freed_memory
 from sim.orientation import random_quaternions, rotation_matrix
 from sim.particles import Bodies, library, place
 from sim.scattering import (
@@ -213,6 +214,7 @@ def clusters_rate(config: FarFieldBenchConfig) -> float:
 
 
 def _one_thread() -> None:
+    keep_freed_memory()
     torch.set_num_threads(1)
 
 
