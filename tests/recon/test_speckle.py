@@ -1,18 +1,20 @@
 """Pattern split, networks, losses, rival, training at tiny size, prediction and its refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from apps.cli.__main__ import main
-from recon.speckle import classical
+from recon.speckle import classical, pattern
 from recon.speckle.card import model_card
 from recon.speckle.config import preset
 from recon.speckle.data import PatternConfig, SplitPool
 from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occlusion
 from recon.speckle.figures import confusion_figure
+from recon.speckle.learning_curve import LearningCurveConfig
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
 from recon.speckle.pattern import MAPS, STATISTICS, FormAndStructure, transposed_structure
@@ -100,6 +102,33 @@ def test_pool_grows_and_is_found_again(tmp_path):
     assert SplitPool(tmp_path / "lean", split, config, 1, 8, with_structure=False).batch(np.arange(3))[2].numel() == 0
 
 
+def test_pool_of_other_settings_is_refused(tmp_path):
+    split = FormAndStructure(64)
+    SplitPool(tmp_path, split, PatternConfig(**SMALL), seed=1, capacity=8)
+    with pytest.raises(InputError, match="other settings"):
+        SplitPool(tmp_path, split, PatternConfig(**SMALL), seed=2, capacity=8)
+    with pytest.raises(InputError, match="other settings"):
+        SplitPool(tmp_path, FormAndStructure(64, maps=("log",)), PatternConfig(**SMALL), seed=1, capacity=8)
+
+
+def test_each_map_has_its_part_of_the_statistics():
+    x, _ = patterns(2, polydispersity=0.3)
+    _, every, _ = FormAndStructure(64)(x)
+    for i, name in enumerate(MAPS):
+        _, one, _ = FormAndStructure(64, maps=(name,))(x)
+        torch.testing.assert_close(every[:, i * STATISTICS : (i + 1) * STATISTICS], one)
+        assert not torch.allclose(one, every[:, -STATISTICS:]) or name == MAPS[-1]
+
+
+def test_means_and_maxima_around_a_pixel_are_those_of_pools():
+    image = torch.rand(2, 9, 7)
+    pooled = torch.nn.functional.max_pool2d(image[:, None], 3, 1, 1)[:, 0]
+    torch.testing.assert_close(pattern._highest(image), pooled)
+    for side in (3, 5):
+        pooled = torch.nn.functional.avg_pool2d(image[:, None], side, 1, side // 2)[:, 0]
+        torch.testing.assert_close(pattern._mean_around(image, side), pooled)
+
+
 # -- networks and loss
 
 
@@ -138,6 +167,23 @@ def test_ordered_cross_entropy():
     torch.testing.assert_close(ordered_cross_entropy(logits, target, 0.5), expected + 0.5 * distance / 2)
     near, far = torch.tensor([[0.0, 9.0, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 0.0, 9.0]])
     assert ordered_cross_entropy(near, torch.tensor([0]), 1.0) < ordered_cross_entropy(far, torch.tensor([0]), 1.0)
+
+
+def test_learning_curve_of_the_command_line(tmp_path, monkeypatch, capsys):
+    small = PatternConfig(**SMALL, polydispersity=0.3)
+    training = LearningCurveConfig.training
+    monkeypatch.setattr(LearningCurveConfig, "training", lambda *given: replace(training(*given), data=small))
+    call = ["recon", "speckle", "curve", "--to", str(tmp_path), "--patterns", "128", "160", "--hidden", "8", "16"]
+    call += ["--maps", "intensity,log", "--steps", "5", "--test-patterns", "19", "--json"]
+    assert main(call) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(r["patterns"], r["hidden"]) for r in rows] == [(128, 8), (128, 16), (160, 8), (160, 16)]
+    assert all(0 <= r["macro_f1"] <= 1 for r in rows) and rows[1]["parameters"] > rows[0]["parameters"]
+    assert (tmp_path / "learning_curve.png").stat().st_size > 1000
+    assert main(call) == 0  # everything is there
+    assert json.loads(capsys.readouterr().out)["rows"] == rows
+    assert main([*call, "--maps", "colour"]) == 2
+    assert "colour" in capsys.readouterr().err
 
 
 # -- data
