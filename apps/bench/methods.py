@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sorter.core.embedding import Embedding
     from sorter.core.frames import FrameStore
 
-#: (frames to classify and to learn from, rows of the labelled ones, their classes) -> class of every frame
-LabelledSorter = Callable[["FrameStore", NDArray, NDArray], NDArray]
+#: (frames to classify and to learn from, rows of the labelled ones, their classes) -> class of every frame; None: not for these
+LabelledSorter = Callable[["FrameStore", NDArray, NDArray], NDArray | None]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Method:
 _DIRECT = (("umap_dims", 0), ("largest_share", 1.0), ("one_population", False))
 _PCA_DIRECT = (*_DIRECT, ("pca_dims", 10), ("min_cluster_size", 10), ("min_samples", 1))
 
+#: Simulated hits that a network is taught with, their seed (a 63-bit one: of no run that is simulated by hand), and its updates.
+_SIMULATED_HITS, _SIMULATED_SEED, _SIMULATED_STEPS = 12_000, 0x5EED_0F_7EAC_4E25, 2_000
+
 METHODS = {
     "pca + hdbscan": Method("pca", _PCA_DIRECT, source="Jolliffe 2002; Campello 2013"),
     "pca + umap + hdbscan": Method("pca", (("one_population", False),), source="McInnes 2018"),
@@ -41,6 +44,7 @@ METHODS = {
     "eigen-image": Method(classifier="eigen-image", source="Liu 2019"),
     "log-likelihood": Method(classifier="log-likelihood", source="Liu 2019"),
     "resnet-18, labels of the run": Method(classifier="resnet-18", source="Zimmermann 2019"),
+    "resnet-18, simulated labels": Method(classifier="resnet-18 simulated", source="Zimmermann 2019"),
     "triplet": Method(classifier="triplet", source="Wang 2023 (SpeckleNN)"),
     "projection learning": Method("projection", (("one_population", False),), source="Zimmermann 2023"),
     "cartesian factorvae": Method(
@@ -117,6 +121,27 @@ def _resnet(store: FrameStore, rows: NDArray, classes: NDArray) -> NDArray:
     return resnet_classes(pictures(store), rows, classes)
 
 
+def _resnet_simulated(store: FrameStore, rows: NDArray, classes: NDArray) -> NDArray | None:
+    """Trained on simulated frames of the yardstick, by other seeds than a run's, and on no label of the run."""
+    from sim.dataset import SimulatedFrames
+    from sim.recipes.clusters import MIXTURE
+    from sorter.classic.pictures import pictures
+    from sorter.classic.supervised_resnet import resnet_classes
+    from sorter.core.frames import ArrayFrameStore
+
+    if not set(classes) <= set(MIXTURE):
+        return None
+    blocks = SimulatedFrames("clusters", _SIMULATED_SEED, {"blank_fraction": 0.0}, _SIMULATED_HITS)
+    taught, known = [], []
+    for block in blocks:
+        frames = ArrayFrameStore(block["frames"].numpy(), bad_pixels=store.bad_pixels, geometry=store.geometry)
+        taught.append(pictures(frames))
+        known += block["class"]
+    images = np.concatenate([*taught, pictures(store)])
+    named = resnet_classes(images, np.arange(len(known)), np.array(known), steps=_SIMULATED_STEPS)
+    return named[len(known) :]
+
+
 def _triplet(store: FrameStore, rows: NDArray, classes: NDArray) -> NDArray:
     from sorter.classic.pictures import pictures
     from sorter.classic.triplet import triplet_classes
@@ -130,6 +155,7 @@ LABELLED: dict[str, tuple[LabelledSorter, int]] = {
     "eigen-image": (lambda *given: _template(*given, "eigen_image"), 3),
     "log-likelihood": (lambda *given: _template(*given, "log_likelihood"), 3),
     "resnet-18": (_resnet, 1),
+    "resnet-18 simulated": (_resnet_simulated, 1),
     "triplet": (_triplet, 1),
 }
 
@@ -140,7 +166,8 @@ def labelled_accuracy(
     """Balanced accuracy of a LABELLED sorter on the frames of ``store`` (N,), of ``classes`` (N,), that were not labelled.
 
     ``shots`` frames of each class are drawn and labelled, as `few_label_accuracy` draws them; None where fewer than two classes
-    have so many. Returns {"classifier_balanced_accuracy": .., "classifier_seconds": of one training}.
+    have so many, and where the sorter knows other classes than these. Returns {"classifier_balanced_accuracy": ..,
+    "classifier_seconds": of one training}.
     """
     import time
 
@@ -156,6 +183,8 @@ def labelled_accuracy(
             return None
         started = time.perf_counter()
         named = sorter(store, rows, classes[rows])
+        if named is None:
+            return None
         seconds.append(time.perf_counter() - started)
         rest = np.isin(classes, np.unique(classes[rows]))
         rest[rows] = False

@@ -17,11 +17,11 @@ STEPS, BATCH = 200, 32
 
 
 def resnet_probabilities(
-    images: NDArray[np.float32], rows: NDArray[np.int64], member: NDArray[np.bool_], seed: int = 0
+    images: NDArray[np.float32], rows: NDArray[np.int64], member: NDArray[np.bool_], seed: int = 0, steps: int = STEPS
 ) -> NDArray[np.float32]:
-    """Probability (N, C) of each label for pictures (N, S, S), after training on ``rows`` (n,) with ``member`` (n, C) bool.
+    """Probability (N, C) of each label for pictures (N, S, S), trained on ``rows`` (n,) with ``member`` (n, C) bool.
 
-    Batches are turned and mirrored at random. The same input, seed and thread number give the same result.
+    Batches of ``steps`` updates are turned and mirrored at random. The same input, seed and thread number give the same result.
     """
     torch.manual_seed(seed)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -34,11 +34,13 @@ def resnet_probabilities(
             model(random_turns(known[chosen], generator)), target[chosen]
         )
 
-    train_steps("resnet-18", model, STEPS, 3e-3, loss)
+    train_steps("resnet-18", model, steps, 3e-3, loss)
     return 1 / (1 + np.exp(-apply(model, images)))
 
 
-def resnet_classes(images: NDArray[np.float32], rows: NDArray[np.int64], classes: NDArray, seed: int = 0) -> NDArray:
+def resnet_classes(
+    images: NDArray[np.float32], rows: NDArray[np.int64], classes: NDArray, seed: int = 0, steps: int = STEPS
+) -> NDArray:
     """The likeliest class (N,) of each picture, trained on ``rows`` (n,) with one class each, ``classes`` (n,)."""
     names = np.unique(classes)
-    return names[resnet_probabilities(images, rows, classes[:, None] == names, seed=seed).argmax(axis=1)]
+    return names[resnet_probabilities(images, rows, classes[:, None] == names, seed, steps).argmax(axis=1)]
