@@ -68,8 +68,8 @@ class PretrainingBenchConfig:
     frames: int = 4000
     seeds: tuple[int, ...] = (0, 1, 2)
     thirds: int = 3
-    fields: int = 8192
-    steps: int = 1000
+    fields: int = 16_384
+    steps: int = 3000
     cluster_seeds: tuple[int, ...] = (0, 1)
     folder: str = "bench/pretraining"
 

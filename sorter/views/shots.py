@@ -34,8 +34,8 @@ class ShotConfig:
 
     reach: tuple[float, float] = (0.55, 1.0)
     photons: tuple[float, float] = (2e3, 1e6)
-    dim_photons: tuple[float, float] = (2e2, 2e3)
-    dim_share: float = 0.15
+    dim_photons: tuple[float, float] = (1e2, 2e3)
+    dim_share: float = 0.3
     background: tuple[float, float] = (2e-3, 8e-2)
     shift: float = 0.015
     excess: float = 0.6
