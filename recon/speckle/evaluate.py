@@ -14,7 +14,7 @@ from torch import Tensor
 
 from recon.speckle import classical
 from recon.speckle.data import PAPER_POLYDISPERSITY, PatternConfig
-from recon.speckle.pattern import FormAndStructure
+from recon.speckle.pattern import MAPS, FormAndStructure
 from recon.speckle.predict import Predictor
 from recon.training.scores import ClassScores, class_scores
 from sim.scattering.disks import standardise
@@ -68,7 +68,7 @@ def score(
     predictor: Predictor | None, config: PatternConfig, seed: int, stream: str, n: int, *, features: bool = True
 ) -> Scored:
     """Draw ``n`` patterns of a stream and let the network (where given) and the rival's eyes look at them, block by block."""
-    split = FormAndStructure(min(256, config.side_px - 1))
+    split = FormAndStructure(min(256, config.side_px - 1), maps=MAPS[:1])  # the rival reads the radial curves alone
     labels, logits, moments, found, seconds = [], [], [], [], 0.0
     for start in range(0, n, _BLOCK):
         made = [config.raw_pattern(seed, stream, i) for i in range(start, min(start + _BLOCK, n))]
