@@ -46,18 +46,19 @@ def bench_explorer(config: ExplorerBenchConfig) -> dict[str, Any]:
     (`apps.bench.explorer_data`). Raises InputError without playwright or a Chromium.
     """
     from apps.bench.explorer_data import make_big_work_folder
-    from apps.bench.explorer_drive import Explored, Plain, PlainCanvas, browser
+    from apps.bench.explorer_drive import Explored, Plain, browser
 
     rows = []
     with browser() as launch, tempfile.TemporaryDirectory(prefix="shotsort-bench-") as folder:
         for n in config.frames:
             log.info("%d frames: making the work folder", n)
             work = make_big_work_folder(Path(folder) / str(n), n)
-            for kind in (Explored, Plain, PlainCanvas) if config.rival else (Explored,):
+            for kind in (Explored, Plain) if config.rival else (Explored,):
                 log.info("%d frames: %s", n, kind.name)
                 with kind(launch, work, config.timeout_s) as program:
                     row = {"program": kind.name, "frames": n, **program.measure(config.repeats)}
                     rows.append({**row, "webgl_by": program.drawn_with()})
+                log.info("%s", rows[-1])
     return {"rows": rows, "repeats": config.repeats}
 
 

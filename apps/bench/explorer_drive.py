@@ -41,7 +41,7 @@ work = WorkFolder({path!r})
 xy, labels = work.read_layout("drawn").xy, work.read_clustering("density").labels
 palette = np.array(["#%06x" % (0x335577 + 0x0512a7 * k & 0xffffff) for k in range(64)])
 source = ColumnDataSource({{"x": xy[:, 0], "y": xy[:, 1], "c": palette[labels % 64]}})
-plot = figure(name="layout", output_backend={backend!r}, tools="lasso_select,wheel_zoom", active_drag="lasso_select",
+plot = figure(name="layout", output_backend="webgl", tools="lasso_select,wheel_zoom", active_drag="lasso_select",
               active_scroll="wheel_zoom", width=900, height=700)
 plot.scatter("x", "y", color="c", size=3, source=source)
 said = Div(text="0", name="said")
@@ -226,16 +226,15 @@ class Explored(Program):
 class Plain(Program):
     """A Bokeh server with one WebGL scatter: all points sent, the indices of a lasso sent back."""
 
-    name = "plain Bokeh scatter, WebGL"
+    name = "plain Bokeh scatter"
     map_selector = ".bk-Figure"
     flags = MESA
     corners = 8  # it draws all its points again for each
-    backend: ClassVar[str] = "webgl"
 
     def serve(self) -> tuple[subprocess.Popen, str]:
         """``bokeh serve`` of a script of a dozen lines."""
-        script = self.work.path.parent / f"plain_{self.backend}_{len(self.xy)}.py"
-        script.write_text(_PLAIN.format(path=str(self.work.path), backend=self.backend))
+        script = self.work.path.parent / f"plain_{len(self.xy)}.py"
+        script.write_text(_PLAIN.format(path=str(self.work.path)))
         port = 20_000 + os.getpid() % 20_000
         command = [sys.executable, "-m", "bokeh", "serve", str(script), "--port", str(port), "--log-level", "info",
                    "--websocket-max-message-size", str(2**30)]  # fmt: skip
@@ -266,11 +265,3 @@ class Plain(Program):
         self.until(f"!{said}.includes('<b') || {said}.includes('>0<')")
         self.lasso_tenth()
         return self.timed(self.page.mouse.up, lambda: self.until(f"!{said}.includes('>0<') && {said}.includes('<b')"))
-
-
-class PlainCanvas(Plain):
-    """The same drawn on the plain canvas."""
-
-    name = "plain Bokeh scatter, canvas"
-    flags = ("--disable-gpu",)
-    backend = "canvas"

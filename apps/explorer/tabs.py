@@ -165,7 +165,7 @@ def shape_tab(shaping: Shaping, desk: Desk, urls: dict[str, str]) -> str:
         f'<input name="size" type="number" min="2" value="{asked["size"]}"></label>'
         '<label class="choice"><span>samples</span>'
         f'<input name="samples" type="number" min="1" value="{asked["samples"]}"></label>'
-        f'<select name="selection">{options({"eom": "eom", "leaf": "leaf"}, asked["selection"])}</select><button>Re-cluster'
+        f'<select name="selection">{options({"eom": "eom", "leaf": "leaf"}, asked["selection"])}</select><button{off}>Re-cluster'
         f"</button></form>"
     )
     return (
