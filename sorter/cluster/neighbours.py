@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,14 @@ def _threads() -> int:
     return max(1, min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores)))
 
 
+@cache
+def _blas_libraries() -> Any:
+    """What sets their number of threads; looking for them takes milliseconds, which a small batch does not have."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
 class _Tree:
     def __init__(self, points: NDArray[np.float64]) -> None:
         from scipy.spatial import cKDTree
@@ -68,12 +78,10 @@ class _BruteForce:
         self.longest = float(np.sqrt(squares.max()))
 
     def __call__(self, queries: NDArray, k: int) -> Found:
-        from threadpoolctl import threadpool_limits
-
         k, starts = min(k, len(self.points)), range(0, len(queries), _QUERIES)
         if k == 0 or not len(starts):
             return np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(_threads()) as pool:
+        with _blas_libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
             found = list(pool.map(lambda start: self._search(queries[start : start + _QUERIES], k), starts))
         return np.concatenate([d for d, _ in found]), np.concatenate([rows for _, rows in found])
 
