@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.embedding import Embedding
-from sorter.core.frames import FrameStore
+from sorter.core.frames import FrameStore, regroup
 
 #: Frames are binned until the longer side has at most this many pixels, so the covariance fits in memory.
 MAX_SIDE_PX = 64
@@ -20,27 +20,27 @@ def pca_embedding(store: FrameStore, n_dims: int = 50) -> Embedding:
     components are those of the run itself (Jolliffe, Principal Component Analysis, 2002). Two passes over the frames; the
     result does not depend on their order. Negative counts are taken as zero.
     """
-    n = len(store.frame_ids)
     mean, covariance = _moments(store)
-    if n == 0:
-        return Embedding("pca", store.frame_ids, np.empty((0, n_dims), np.float32))
+    if not np.ndim(covariance):  # no frame, or none that can be read
+        return Embedding("pca", store.frame_ids[:0], np.empty((0, n_dims), np.float32))
     axes = _leading_axes(covariance, min(n_dims, len(covariance)))
-    scores = [(pixels - mean) @ axes for pixels in _pixels(store)]
-    return Embedding(
-        "pca", store.frame_ids, np.concatenate(scores).astype(np.float32), {"model": "pca", "n_dims": n_dims}
-    )
+    found = [(ids, (pixels - mean) @ axes) for ids, pixels in _pixels(store)]
+    ids, scores = (np.concatenate(part) for part in zip(*found))
+    meta = {"model": "pca", "n_dims": n_dims, "unreadable_frames": len(store.frame_ids) - len(ids)}
+    return Embedding("pca", ids, scores.astype(np.float32), meta)
 
 
 def _pixels(store: FrameStore):
-    """Blocks (n, p) float64 of log(1 + counts) of the binned good pixels, each frame's mean taken away."""
+    """Pairs of the ids (n,) of frames that can be read, and (n, p) float64: log(1 + counts) of the binned good pixels, each
+    frame's mean taken away."""
     factor = -(-max(store.shape_px) // MAX_SIDE_PX)
     good = ~store.bad_pixels
     area = _binned(good.astype(np.float64)[None], factor)[0]
     used = area > 0
-    for _, frames in store.chunks(_BATCH):
+    for ids, frames in regroup(store.blocks(on_damage=lambda ids, why: None), _BATCH):
         counts = _binned(np.where(good, np.maximum(frames, 0), 0).astype(np.float64), factor)
         logs = np.log1p(counts[:, used] / area[used])
-        yield logs - logs.mean(axis=1, keepdims=True)
+        yield ids, logs - logs.mean(axis=1, keepdims=True)
 
 
 def _binned(frames: NDArray, factor: int) -> NDArray[np.float64]:
@@ -52,7 +52,7 @@ def _binned(frames: NDArray, factor: int) -> NDArray[np.float64]:
 def _moments(store: FrameStore) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean (p,) and covariance (p, p) of the pixels."""
     n, total, products = 0, 0.0, 0.0
-    for pixels in _pixels(store):
+    for _, pixels in _pixels(store):
         n += len(pixels)
         total = total + pixels.sum(axis=0)
         products = products + pixels.T @ pixels
