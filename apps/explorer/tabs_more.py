@@ -91,7 +91,7 @@ def live_tab(desk: Desk) -> str:
     figures = {
         "state": "not answering" if gone else live.get("state"), "frames/s": live.get("frames_per_s"),
         "hits": _percent(live.get("hit_share")), "frames": live.get("frames_total"), "strange hits": live.get("strange"),
-        "waiting": live.get("queue"), "skipped": live.get("skipped"), "ms from detector to here": latency and round(latency),
+        "waiting": live.get("queue"), "skipped": live.get("skipped"), "delay (ms)": latency and round(latency),
     }  # fmt: skip
     cells = "".join(f"<div><b>{_figure(v)}</b><span>{escape(k)}</span></div>" for k, v in figures.items())
     told = (
