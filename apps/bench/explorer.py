@@ -92,12 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the bench."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     config = ExplorerBenchConfig(tuple(args.frames), args.repeats, not args.no_rival, args.timeout)
     result = bench_explorer(config)
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table(result))
+    print_result(result, args.json, table)
     return 0

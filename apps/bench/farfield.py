@@ -25,10 +25,9 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
 
     from apps.bench import farfield_tables as tables
     from apps.bench import straight_paths
+    from sim.recipes.base import torch_threads
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
+    with torch_threads(config.threads):
         result: dict[str, Any] = {"threads": config.threads, "batch": config.batch, "torch": torch.__version__}
         log.info("rungs against Mie theory")
         result["rungs"] = tables.rungs(config)
@@ -57,8 +56,6 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
             result["convergence"] = tables.convergence(config)
             tables.plot(result["convergence"], config, Path(config.plot))
         return result
-    finally:
-        torch.set_num_threads(before)
 
 
 def table_text(result: dict[str, Any]) -> str:
@@ -118,14 +115,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     if args.reference and not Path(args.reference).exists():
         raise InputError(f"--reference {args.reference}: no such file")
     names = ("threads", "batch", "repeats", "blocks", "radius_nm", "pymsft_python", "reference", "plot")
     result = bench_farfield(FarFieldBenchConfig(**{name: getattr(args, name) for name in names}))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

@@ -235,7 +235,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     plain = {n: getattr(args, n) for n in ("recipe", "frames", "embedding", "clicks", "draws", "folder")}
     result = bench_labelling(LabellingBenchConfig(seeds=tuple(args.seeds), runs=given_runs(args.runs), **plain))
@@ -243,8 +243,5 @@ def main(args: argparse.Namespace) -> int:
         from apps.bench.labelling_figure import draw
 
         draw(result, Path(args.figure))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

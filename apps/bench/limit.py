@@ -173,13 +173,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the bench."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     result = bench_limit(LimitBenchConfig(args.frames, args.seed, args.patterns, args.hits, args.folder))
     if args.figure:
         draw(result, Path(args.figure))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

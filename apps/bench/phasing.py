@@ -48,10 +48,9 @@ def bench_phasing(config: PhasingBenchConfig) -> dict[str, Any]:
     import torch
 
     from apps.bench import phasing_tables as tables
+    from sim.recipes.base import torch_threads
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(config.threads)
-    try:
+    with torch_threads(config.threads):
         result: dict[str, Any] = {"threads": config.threads, "torch": torch.__version__, "seed": config.seed}
         result["rates"] = []
         for side in config.sides:
@@ -64,8 +63,6 @@ def bench_phasing(config: PhasingBenchConfig) -> dict[str, Any]:
             log.info("%s", config.scan)
             result["scan"] = tables.scan(config, config.scan)
         return result
-    finally:
-        torch.set_num_threads(before)
 
 
 def table_text(result: dict[str, Any]) -> str:
@@ -105,12 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     values = {name: getattr(args, name) for name in PhasingBenchConfig.__dataclass_fields__}
     result = bench_phasing(PhasingBenchConfig(**values | {"sides": tuple(args.sides)}))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

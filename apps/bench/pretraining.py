@@ -248,14 +248,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the bench."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     config = PretrainingBenchConfig(
         args.frames, tuple(args.seeds), args.thirds, args.fields, args.steps, tuple(args.cluster_seeds), args.folder
     )
     result = bench_pretraining(config)
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result["table"]))
+    print_result(result, args.json, lambda found: table_text(found["table"]))
     return 0

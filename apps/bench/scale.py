@@ -233,14 +233,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     config = ScaleBenchConfig(tuple(args.frames), args.model, args.seed, args.folder, not args.no_assignment)
     result = bench_scale(config)
     if args.plot:
         plot(result, Path(args.plot))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

@@ -236,12 +236,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     names = ("workers", "frames", "seconds", "crystals", "plot")
     result = bench_simulation(SimulationBenchConfig(**{name: getattr(args, name) for name in names}))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

@@ -185,7 +185,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from apps.cli.output import print_json, print_text
+    from apps.cli.output import print_result
 
     names = ("recipes", "frames", "seeds", "methods", "cluster_seeds")
     several = {n: tuple(getattr(args, n)) for n in names}
@@ -194,8 +194,5 @@ def main(args: argparse.Namespace) -> int:
         from apps.bench.sorting_figure import draw
 
         draw(result, Path(args.figure))
-    if args.json:
-        print_json(result)
-    else:
-        print_text(table_text(result))
+    print_result(result, args.json, table_text)
     return 0

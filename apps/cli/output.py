@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -35,3 +36,11 @@ def print_json(value: Any) -> None:
 def print_text(text: str) -> None:
     """Text for a person on standard output."""
     sys.stdout.write(text + "\n")
+
+
+def print_result(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
+    """A result as one JSON object, or as what ``text`` makes of it for a person."""
+    if as_json:
+        print_json(result)
+    else:
+        print_text(text(result))

@@ -23,6 +23,7 @@ from recon.phase.predict import Predictor
 from recon.phase.problem import Problem, resized
 from recon.phase.quality import object_errors
 from recon.phase.refine import RefineConfig, refine, scaled
+from sim.recipes.base import single_thread
 from sorter.core.config import require
 from sorter.core.seeds import child_seed
 
@@ -172,12 +173,9 @@ def _in_processes(tasks: list, predictor: Predictor, config: PhaseEvaluateConfig
     arguments = (str(predictor.path), str(predictor.device), config, seed)
     bar = {"total": len(tasks), "unit": "crystal", "disable": not sys.stderr.isatty()}
     if config.workers == 1:
-        threads = torch.get_num_threads()
-        try:
+        with single_thread():
             _start_worker(*arguments)
             return [_work(task) for task in tqdm(tasks, **bar)]
-        finally:
-            torch.set_num_threads(threads)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(config.workers, context, _start_worker, arguments) as pool:
         return list(tqdm(pool.map(_work, tasks, chunksize=4), **bar))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -100,14 +100,19 @@ def computing_device(name: str) -> torch.device:
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Compute with one torch thread, so that sums keep their order whatever the machine offers; restores the setting."""
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` torch threads; restores the setting."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def single_thread() -> AbstractContextManager[None]:
+    """Compute with one torch thread, so that sums keep their order whatever the machine offers; restores the setting."""
+    return torch_threads(1)
 
 
 def object_array(values: list[str]) -> NDArray[np.object_]:
