@@ -48,9 +48,6 @@ def bench_farfield(config: FarFieldBenchConfig) -> dict[str, Any]:
         result["straight"] = straight_paths.rows(config)
         if config.reference:
             result["reference"] = tables.reference(config)
-        if config.blocks:
-            log.info("clusters with the detector")
-            result["clusters_frames_per_s"] = tables.clusters_rate(config)
         if config.plot:
             log.info("convergence")
             result["convergence"] = tables.convergence(config)
@@ -74,8 +71,6 @@ def table_text(result: dict[str, Any]) -> str:
     for key, title in titles.items():
         if key in result:
             parts.append(f"{title}\n{_table(result[key])}")
-    if "clusters_frames_per_s" in result:
-        parts.append(f"clusters, 128 x 128, with the detector: {result['clusters_frames_per_s']:.0f} frames/s")
     return "\n\n".join(parts)
 
 
@@ -98,7 +93,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = FarFieldBenchConfig()
     for name, meaning in (
         ("threads", "threads of torch"), ("batch", "particles computed at once"), ("repeats", "best of so many timings"),
-        ("blocks", "blocks of 256 frames of clusters for the rate with the detector; 0 leaves it out"),
     ):  # fmt: skip
         value = getattr(default, name)
         parser.add_argument(f"--{name}", type=int, default=value, help=f"{meaning} (default: {value})")
@@ -119,7 +113,7 @@ def main(args: argparse.Namespace) -> int:
 
     if args.reference and not Path(args.reference).exists():
         raise InputError(f"--reference {args.reference}: no such file")
-    names = ("threads", "batch", "repeats", "blocks", "radius_nm", "pymsft_python", "reference", "plot")
+    names = ("threads", "batch", "repeats", "radius_nm", "pymsft_python", "reference", "plot")
     result = bench_farfield(FarFieldBenchConfig(**{name: getattr(args, name) for name in names}))
     print_result(result, args.json, table_text)
     return 0

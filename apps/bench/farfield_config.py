@@ -15,14 +15,13 @@ MATERIALS = (SILVER, 0.93 + 0.07j, 0.95 + 0.02j, 0.9 + 0.001j, 0.8 + 0.05j, 0.7 
 @dataclass(frozen=True)
 class FarFieldBenchConfig:
     """threads: of torch; batch: particles at once; repeats: the best of so many is the time; wavelength_nm, radius_nm: of the
-    main table; blocks: blocks of 256 frames of ``clusters`` for the rate with the detector (0: left out)."""
+    main table."""
 
     threads: int = 2
     batch: int = 32
     repeats: int = 5
     wavelength_nm: float = 13.5
     radius_nm: float = 100.0
-    blocks: int = 4
     pymsft_python: str | None = None
     reference: str | None = None
     plot: str | None = None
@@ -31,5 +30,4 @@ class FarFieldBenchConfig:
 
     def __post_init__(self) -> None:
         require(min(self.threads, self.batch, self.repeats) >= 1, "threads, batch and repeats must be at least 1")
-        require(self.blocks >= 0, f"blocks = {self.blocks}: must be 0 or more")
         require(self.wavelength_nm > 0 and self.radius_nm > 0, "wavelength and radius must be positive")

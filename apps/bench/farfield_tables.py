@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,6 @@ from torch import Tensor
 
 from apps.bench import mie
 from apps.bench.farfield_config import RADII_NM, RUNGS, SILVER, FarFieldBenchConfig
-from sim.memory import keep_freed_memory
 from sim.orientation import random_quaternions, rotation_matrix
 from sim.particles import Bodies, library, place
 from sim.scattering import (
@@ -201,27 +198,6 @@ def plot(rows: list[dict[str, Any]], config: FarFieldBenchConfig, path: Path) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
-
-
-def clusters_rate(config: FarFieldBenchConfig) -> float:
-    """Frames per second of the recipe ``clusters``, detector included, on ``threads`` processes of one thread each."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.threads, mp_context=context, initializer=_one_thread) as pool:
-        list(pool.map(_block, range(1000, 1000 + config.threads)))
-        start = time.perf_counter()
-        frames = sum(pool.map(_block, range(config.blocks)))
-        return frames / (time.perf_counter() - start)
-
-
-def _one_thread() -> None:
-    keep_freed_memory()
-    torch.set_num_threads(1)
-
-
-def _block(number: int) -> int:
-    from sim.recipes import make_recipe
-
-    return len(make_recipe("clusters", None, 1, "cpu").compute_block(number).frames)
 
 
 def reference(config: FarFieldBenchConfig) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ def test_tables_of_a_small_bench(tmp_path, monkeypatch):
     monkeypatch.setattr(straight_paths, "PADDED", 256)
     monkeypatch.setattr(straight_paths, "VOXELS", 64)
     config = FarFieldBenchConfig(
-        threads=1, batch=2, repeats=1, radius_nm=40, blocks=0, materials=(0.95 + 0.02j,), plot=str(tmp_path / "c.png")
+        threads=1, batch=2, repeats=1, radius_nm=40, materials=(0.95 + 0.02j,), plot=str(tmp_path / "c.png")
     )
     result = bench_farfield(config)
     rungs = {row["scheme"]: row for row in result["rungs"]}
