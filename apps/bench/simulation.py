@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 HELP = "Frames a second of simulated runs, of the detector stage alone, and crystals a minute with their statistics."
 EXAMPLE = """  shotsort bench simulation
   shotsort bench simulation --workers 2 --json
+  shotsort bench simulation --workers 1 --device cuda
   shotsort bench simulation --crystals 24 --plot docs/crystal_statistics.png
 """
 
@@ -31,7 +32,7 @@ EXAMPLE = """  shotsort bench simulation
 @dataclass(frozen=True)
 class SimulationBenchConfig:
     """workers: processes; frames: of the runs that are written; seconds: that rates are measured for; crystals: of each
-    generator (0 leaves them out)."""
+    generator (0 leaves them out); device: where far fields and detector are computed."""
 
     workers: int = 2
     frames: int = 4096
@@ -39,6 +40,7 @@ class SimulationBenchConfig:
     crystals: int = 16
     seed: int = 0
     plot: str | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         require(self.workers >= 1 and self.frames >= 1, "workers and frames must be at least 1")
@@ -48,7 +50,13 @@ class SimulationBenchConfig:
 
 def bench_simulation(config: SimulationBenchConfig) -> dict[str, Any]:
     """All figures, JSON-ready. Rates of stages are sums over ``workers`` processes that run together, start-up left out."""
-    result: dict[str, Any] = {"workers": config.workers, "cores": os.cpu_count(), "frames": config.frames}
+    from apps.bench.multislice_rate import multislice_rate
+
+    result: dict[str, Any] = {
+        "workers": config.workers, "cores": os.cpu_count(), "device": config.device, "frames": config.frames
+    }  # fmt: skip
+    log.info("far fields alone")
+    result |= multislice_rate(config.device, config.workers, config.seconds, config.seed)
     log.info("clusters, whole blocks")
     result["clusters_frames_per_s"] = _rate(config, _clusters_block)
     log.info("detector stage alone")
@@ -68,26 +76,26 @@ def bench_simulation(config: SimulationBenchConfig) -> dict[str, Any]:
 Step = Callable[[int], int]
 
 
-def _clusters_block(seed: int) -> Step:
+def _clusters_block(seed: int, device: str) -> Step:
     from sim.recipes import make_recipe
 
-    recipe = make_recipe("clusters", None, seed)
+    recipe = make_recipe("clusters", None, seed, device)
     return lambda number: len(recipe.block(number).frames)
 
 
-def _varied_block(seed: int) -> Step:
+def _varied_block(seed: int, device: str) -> Step:
     from sim.recipes import make_recipe
 
-    recipe = make_recipe("clusters", {"vary": 256}, seed)
+    recipe = make_recipe("clusters", {"vary": 256}, seed, device)
     return lambda number: len(recipe.block(number).frames)
 
 
-def _detector_block(seed: int) -> Step:
+def _detector_block(seed: int, device: str) -> Step:
     """Fluence, noise and detector of the default mixture, far fields computed before."""
     from sim.recipes import make_recipe
     from sim.recipes.base import single_thread
 
-    recipe = make_recipe("clusters", None, seed)
+    recipe = make_recipe("clusters", None, seed, device)
     scenes = recipe.scenes(0)
     intensity = recipe.intensities(scenes)
 
@@ -99,12 +107,12 @@ def _detector_block(seed: int) -> Step:
     return step
 
 
-def _timed(make: Callable[[int], Step], seed: int, seconds: float) -> float:
+def _timed(make: Callable[[int, str], Step], seed: int, device: str, seconds: float) -> float:
     """Frames a second of one process: one step to warm up, then steps until the time is over."""
     from sim.memory import keep_freed_memory
 
     keep_freed_memory()
-    step = make(seed)
+    step = make(seed, device)
     step(0)
     frames, number, begin = 0, 1, time.perf_counter()
     while time.perf_counter() - begin < seconds:
@@ -113,9 +121,11 @@ def _timed(make: Callable[[int], Step], seed: int, seconds: float) -> float:
     return frames / (time.perf_counter() - begin)
 
 
-def _rate(config: SimulationBenchConfig, make: Callable[[int], Step]) -> float:
+def _rate(config: SimulationBenchConfig, make: Callable[[int, str], Step]) -> float:
     with ProcessPoolExecutor(config.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        rates = [pool.submit(_timed, make, config.seed + i, config.seconds) for i in range(config.workers)]
+        rates = [
+            pool.submit(_timed, make, config.seed + i, config.device, config.seconds) for i in range(config.workers)
+        ]
         return sum(rate.result() for rate in rates)
 
 
@@ -124,7 +134,8 @@ def _written(config: SimulationBenchConfig) -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         begin = time.perf_counter()
-        simulate("clusters", config.frames, config.seed, Path(folder) / "run.h5", workers=config.workers)
+        path = Path(folder) / "run.h5"
+        simulate("clusters", config.frames, config.seed, path, workers=config.workers, device=config.device)
         return config.frames / (time.perf_counter() - begin)
 
 
@@ -204,8 +215,11 @@ def plot_crystals(rows: list[dict[str, Any]], path: Path) -> None:
 
 def table_text(result: dict[str, Any]) -> str:
     """The figures for a person."""
-    lines = [f"{result['workers']} processes on {result['cores']} cores"]
+    lines = [f"{result['workers']} processes on {result['cores']} cores, device {result['device']}"]
     lines += [f"{name:28} {result[name]:10.0f}" for name in result if name.endswith("_per_s")]
+    lines.append(
+        f"{'multislice_share_of_limit':28} {result['multislice_share_of_limit']:10.0%} of the matrix products' rate"
+    )
     for row in result.get("crystals", []):
         medians = ", ".join(f"{n} {np.median(v):.3g}" for n, v in row["statistics"].items())
         lines.append(
@@ -230,6 +244,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crystals", type=int, default=default.crystals, help="of each generator (default: 16; 0: none)"
     )
+    parser.add_argument("--device", default=default.device, help="cpu or cuda: where far fields are computed")
     parser.add_argument("--plot", metavar="PNG", help="statistics of atomistic and continuum crystals as a picture")
     add_json(parser)
 
@@ -238,7 +253,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_result
 
-    names = ("workers", "frames", "seconds", "crystals", "plot")
+    names = ("workers", "frames", "seconds", "crystals", "plot", "device")
     result = bench_simulation(SimulationBenchConfig(**{name: getattr(args, name) for name in names}))
     print_result(result, args.json, table_text)
     return 0
