@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,31 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from sorter.core.clustering import TREE_DTYPE, Clustering, Memberships
 from sorter.core.embedding import Embedding, Layout, check_rows
-from sorter.core.errors import InputError, MissingResultError, WorkFolderError
+from sorter.core.errors import WorkFolderError
 from sorter.core.hits import Hits
 from sorter.core.manifest import RunManifest, software_versions, utc_now
 from sorter.core.proposals import Proposals
 from sorter.core.subset import Subset
-from sorter.io.growing import GrowingResult, rows_that_count
-from sorter.io.whole import whole_folder, write_text_whole, writing
+from sorter.io.growing import GrowingResult
+from sorter.io.results import SCHEMA_VERSION, Results, StoredRows, checked_name
+from sorter.io.whole import write_text_whole, writing
 from sorter.io.zarr_store import ZarrFrameStore
-
-SCHEMA_VERSION = 1
-#: Arrays with one row per frame, by kind of result.
-GROWING = {
-    "hits": ("frame_id", "photons", "score", "is_hit"),
-    "embeddings": ("frame_id", "vectors"),
-    "clusters": ("frame_id", "labels", "strength", "assigned"),
-    "layouts": ("frame_id", "xy"),
-}
-#: Rows of a long result that are stored, and read back, together.
-_ROWS = 16_384
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 
 class WorkFolder:
@@ -49,6 +36,7 @@ class WorkFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._results = Results(self.path)
 
     # -- life ------------------------------------------------------------------------------------------------------------
     @classmethod
@@ -144,7 +132,7 @@ class WorkFolder:
 
     def model_path(self, name: str) -> Path:
         """Folder of the model ``name``."""
-        return self.path / "models" / _checked(name)
+        return self.path / "models" / checked_name(name)
 
     def model_names(self) -> list[str]:
         """Models that are there, by name; one still in training is not."""
@@ -161,56 +149,55 @@ class WorkFolder:
         """Store which frames are hits."""
         arrays: dict[str, NDArray] = {k: getattr(hits, k) for k in ("frame_id", "photons", "score", "is_hit")}
         finite = hits.threshold if np.isfinite(hits.threshold) else None
-        self._write("hits", "default", arrays, {"threshold": finite, "meta": hits.meta})
+        self._results.write("hits", "default", arrays, {"threshold": finite, "meta": hits.meta})
 
     def read_hits(self) -> Hits:
         """The hits. Raises MissingResultError before 'shotsort ingest' found them."""
-        arrays, attrs = self._read("hits", "default", "shotsort ingest")
+        arrays, attrs = self._results.read("hits", "default", "shotsort ingest")
         threshold = -np.inf if attrs["threshold"] is None else float(attrs["threshold"])
         return Hits(**arrays, threshold=threshold, meta=attrs["meta"])
 
     def write_statistics(self, n_frames: int, images: dict[str, NDArray]) -> None:
         """Store what all frames together look like: images "mean", "std" and "max", (ny, nx) float64."""
-        self._write("statistics", "frames", images, {"n_frames": n_frames})
+        self._results.write("statistics", "frames", images, {"n_frames": n_frames})
 
     def read_statistics(self) -> tuple[int, dict[str, NDArray]]:
         """Number of frames and the images of `write_statistics`. Raises MissingResultError before the ingest."""
-        images, attrs = self._read("statistics", "frames", "shotsort ingest")
+        images, attrs = self._results.read("statistics", "frames", "shotsort ingest")
         return int(attrs["n_frames"]), images
 
     def write_embedding(self, embedding: Embedding) -> None:
         """Store an embedding under its name."""
         arrays: dict[str, NDArray] = {"frame_id": embedding.frame_id, "vectors": embedding.vectors}
-        self._write("embeddings", embedding.name, arrays, {"meta": embedding.meta})
+        self._results.write("embeddings", embedding.name, arrays, {"meta": embedding.meta})
 
     def read_embedding(self, name: str) -> Embedding:
         """The embedding ``name``. Raises MissingResultError where it is not there."""
-        arrays, attrs = self._read("embeddings", name, "shotsort embed")
+        arrays, attrs = self._results.read("embeddings", name, "shotsort embed")
         return Embedding(name, **arrays, meta=attrs["meta"])
 
     def open_embedding(self, name: str) -> tuple[NDArray[np.uint64], StoredRows]:
         """frame_id (N,) of the embedding ``name``, and its vectors, which stay on disk until they are asked for."""
-        group, attrs = self._open_result("embeddings", name, "shotsort embed")
-        n = rows_that_count(dict(group.attrs))[1]
-        ids: Any = group["frame_id"]
-        return np.asarray(ids[:n]), StoredRows(group["vectors"], ids.shape[0] if n is None else n, attrs["meta"])
+        return self._results.rows("embeddings", name, "vectors", "shotsort embed")
 
     def write_assigner(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
         """Store what assigns later frames to the clusters of the clustering ``name`` (`sorter.stages.cluster.find_assigner`)."""
-        self._write("assigners", name, arrays, {"meta": meta})
+        self._results.write("assigners", name, arrays, {"meta": meta})
 
     def read_assigner(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Arrays and meta of `write_assigner`. Raises MissingResultError where there are none."""
-        arrays, attrs = self._read("assigners", name, "shotsort cluster")
+        arrays, attrs = self._results.read("assigners", name, "shotsort cluster")
         return arrays, attrs["meta"]
 
     def write_layout(self, layout: Layout) -> None:
         """Store a layout under its name."""
-        self._write("layouts", layout.name, {"frame_id": layout.frame_id, "xy": layout.xy}, {"meta": layout.meta})
+        self._results.write(
+            "layouts", layout.name, {"frame_id": layout.frame_id, "xy": layout.xy}, {"meta": layout.meta}
+        )
 
     def read_layout(self, name: str) -> Layout:
         """The layout ``name``. Raises MissingResultError where it is not there."""
-        arrays, attrs = self._read("layouts", name, "shotsort cluster")
+        arrays, attrs = self._results.read("layouts", name, "shotsort cluster")
         return Layout(name, **arrays, meta=attrs["meta"])
 
     def write_clustering(self, clustering: Clustering) -> None:
@@ -218,11 +205,11 @@ class WorkFolder:
         names = ("frame_id", "labels", "strength", "assigned", "medoids")
         arrays: dict[str, NDArray] = {name: getattr(clustering, name) for name in names}
         arrays |= {f"tree_{k}": clustering.tree[k] for k in TREE_DTYPE.names or ()}
-        self._write("clusters", clustering.name, arrays, {"meta": clustering.meta})
+        self._results.write("clusters", clustering.name, arrays, {"meta": clustering.meta})
 
     def read_clustering(self, name: str) -> Clustering:
         """The clustering ``name``. Raises MissingResultError where it is not there."""
-        arrays, attrs = self._read("clusters", name, "shotsort cluster")
+        arrays, attrs = self._results.read("clusters", name, "shotsort cluster")
         tree = np.empty(len(arrays["tree_parent"]), TREE_DTYPE)
         for key in TREE_DTYPE.names or ():
             tree[key] = arrays.pop(f"tree_{key}")
@@ -231,59 +218,63 @@ class WorkFolder:
     def write_memberships(self, memberships: Memberships) -> None:
         """Store how much frames belong to the clusters of the clustering of that name."""
         arrays: dict[str, NDArray] = {name: getattr(memberships, name) for name in ("frame_id", "clusters", "shares")}
-        self._write("memberships", memberships.name, arrays, {"labels_sha256": memberships.labels_sha256})
+        self._results.write("memberships", memberships.name, arrays, {"labels_sha256": memberships.labels_sha256})
 
     def read_memberships(self, name: str) -> Memberships:
         """The memberships of the clustering ``name``. Raises MissingResultError where they are not there."""
-        arrays, attrs = self._read("memberships", name, "shotsort cluster")
+        arrays, attrs = self._results.read("memberships", name, "shotsort cluster")
         return Memberships(name, **arrays, labels_sha256=attrs["labels_sha256"])
 
     def write_base(self, name: str, arrays: dict[str, NDArray], meta: dict[str, Any]) -> None:
         """Store what later frames are compared with (`sorter.stages.base`) under the name of the clustering it was made from."""
-        self._write("bases", name, arrays, {"meta": meta})
+        self._results.write("bases", name, arrays, {"meta": meta})
 
     def read_base(self, name: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Arrays and meta of `write_base`. Raises MissingResultError where there is none."""
-        arrays, attrs = self._read("bases", name, "shotsort watch")
+        arrays, attrs = self._results.read("bases", name, "shotsort watch")
         return arrays, attrs["meta"]
 
     def meta(self, kind: str, name: str) -> dict[str, Any]:
         """How a result was made, without reading its rows. Raises MissingResultError where it is not there."""
-        return dict(self._open_result(kind, name, f"shotsort {kind}")[1]["meta"])
+        return dict(self._results.open(kind, name, f"shotsort {kind}")[1]["meta"])
 
     def written(self, kind: str, name: str) -> str:
         """When a result was written as a whole, ISO 8601; rows appended since do not change it."""
-        return str(self._open_result(kind, name, f"shotsort {kind}")[1]["written"])
+        return str(self._results.open(kind, name, f"shotsort {kind}")[1]["written"])
 
     def write_subset(self, subset: Subset) -> None:
         """Store a subset under its name."""
         attrs = {"rule": subset.rule, "label_book_revision": subset.label_book_revision, "sha256": subset.sha256}
-        self._write("subsets", subset.name, {"frame_id": subset.frame_id}, {**attrs, "meta": subset.meta})
+        self._results.write("subsets", subset.name, {"frame_id": subset.frame_id}, {**attrs, "meta": subset.meta})
 
     def read_subset(self, name: str) -> Subset:
         """The subset ``name``. Raises MissingResultError where it is not there."""
-        arrays, attrs = self._read("subsets", name, "shotsort subset")
+        arrays, attrs = self._results.read("subsets", name, "shotsort subset")
         return Subset(name, arrays["frame_id"], attrs["rule"], attrs["label_book_revision"], attrs["meta"])
 
     def write_proposals(self, proposals: Proposals) -> None:
         """Store proposals under their name."""
         names = ("frame_id", "probability", "unknown", "next_value", "labelled")
         arrays: dict[str, NDArray] = {name: getattr(proposals, name) for name in names}
-        self._write("proposals", proposals.name, arrays, {"classes": list(proposals.classes), "meta": proposals.meta})
+        self._results.write(
+            "proposals", proposals.name, arrays, {"classes": list(proposals.classes), "meta": proposals.meta}
+        )
 
     def read_proposals(self, name: str = "default") -> Proposals:
         """The proposals ``name``. Raises MissingResultError where they are not there."""
-        arrays, attrs = self._read("proposals", name, "shotsort propose")
+        arrays, attrs = self._results.read("proposals", name, "shotsort propose")
         return Proposals(name, classes=tuple(attrs["classes"]), **arrays, meta=attrs["meta"])
 
     def write_score(self, name: str, frame_id: NDArray[np.uint64], score: NDArray, meta: dict[str, Any]) -> None:
         """Store a number per frame, (N,) float32, under its name."""
         check_rows(f"score {name}", frame_id, score=score)
-        self._write("scores", name, {"frame_id": frame_id, "score": np.asarray(score, np.float32)}, {"meta": meta})
+        self._results.write(
+            "scores", name, {"frame_id": frame_id, "score": np.asarray(score, np.float32)}, {"meta": meta}
+        )
 
     def read_score(self, name: str) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
         """frame_id (N,) and score (N,). Raises MissingResultError where it is not there."""
-        arrays, _ = self._read("scores", name, "shotsort latents")
+        arrays, _ = self._results.read("scores", name, "shotsort latents")
         return arrays["frame_id"], arrays["score"]
 
     def write_reconstruction(
@@ -291,59 +282,25 @@ class WorkFolder:
     ) -> None:
         """Store what a reconstruction found: columns (N, ...), one row per frame, and what made them (JSON-ready)."""
         check_rows(f"reconstruction {name}", frame_id, **columns)
-        self._write("reconstructions", name, {"frame_id": frame_id, **columns}, {"meta": meta})
+        self._results.write("reconstructions", name, {"frame_id": frame_id, **columns}, {"meta": meta})
 
     def read_reconstruction(self, name: str) -> tuple[NDArray[np.uint64], dict[str, NDArray], dict[str, Any]]:
         """frame_id (N,), columns and meta of a reconstruction. Raises MissingResultError where it is not there."""
-        arrays, attrs = self._read("reconstructions", name, "shotsort recon")
+        arrays, attrs = self._results.read("reconstructions", name, "shotsort recon")
         return arrays.pop("frame_id"), arrays, attrs["meta"]
 
     def result_names(self, kind: str) -> list[str]:
         """Names of the results of ``kind``, oldest first: "hits", "embeddings", "layouts", "clusters", "subsets", "proposals",
         "scores" or "reconstructions"."""
-        folder = self.path / "results.zarr" / kind
-        if not folder.is_dir():
-            return []
-        found = [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        return [p.name for p in sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name))]
-
-    def _write(self, kind: str, name: str, arrays: dict[str, NDArray], attrs: dict[str, Any]) -> None:
-        final = self.path / "results.zarr" / kind / _checked(name)
-        with whole_folder(final) as partial:
-            group = zarr.open_group(partial, mode="w", zarr_format=3)
-            for key, values in arrays.items():
-                chunks: Any = (_ROWS, *values.shape[1:]) if np.ndim(values) and len(values) > _ROWS else "auto"
-                group.create_array(key, data=np.ascontiguousarray(values), chunks=chunks)
-            group.attrs["shotsort"] = {"schema_version": SCHEMA_VERSION, "kind": kind, "written": utc_now(), **attrs}
-
-    def _read(self, kind: str, name: str, maker: str) -> tuple[dict[str, NDArray], dict[str, Any]]:
-        group, attrs = self._open_result(kind, name, maker)
-        growing, n_valid = rows_that_count(dict(group.attrs))
-        arrays = {k: np.asarray(array[:n_valid] if k in growing else array[:]) for k, array in group.arrays()}
-        return arrays, attrs
-
-    def _open_result(self, kind: str, name: str, maker: str) -> tuple[zarr.Group, dict[str, Any]]:
-        path = self.path / "results.zarr" / kind / _checked(name)
-        if not path.is_dir():
-            have = ", ".join(self.result_names(kind)) or "none"
-            raise MissingResultError(f"{self.path}: no {kind} '{name}' (there: {have}); run '{maker}' first")
-        group = zarr.open_group(path, mode="r")
-        attrs: dict[str, Any] = dict(group.attrs["shotsort"])  # type: ignore[arg-type]
-        if attrs["schema_version"] > SCHEMA_VERSION:
-            raise WorkFolderError(
-                f"{path}: written by a newer shotsort (schema {attrs['schema_version']}); update shotsort"
-            )
-        return group, attrs
+        return self._results.names(kind)
 
     def growing(self, kind: str, name: str) -> GrowingResult:
-        """The result ``name`` of ``kind``, to append rows to (`GROWING` says to which arrays).
+        """The result ``name`` of ``kind``, to append rows to (`sorter.io.results.GROWING` says to which arrays).
 
         Whoever appends writes frames first, then hits, embeddings, clusters and layouts; whoever reads several results while
         they grow reads them the other way round, and finds every frame of one in those read after it.
         """
-        if name not in self.result_names(kind):
-            raise MissingResultError(f"{self.path}: no {kind} '{name}' to append to")
-        return GrowingResult(self.path / "results.zarr" / kind / _checked(name), GROWING[kind])
+        return self._results.growing(kind, name)
 
     # -- manifests -------------------------------------------------------------------------------------------------------
     def write_manifest(self, manifest: RunManifest) -> Path:
@@ -377,26 +334,9 @@ class WorkFolder:
             self.write_manifest(manifest)
 
 
-class StoredRows:
-    """Rows of an array on disk, (N, ...): a slice of them is read when it is taken. meta: of the result it belongs to."""
-
-    def __init__(self, array: Any, n: int, meta: dict[str, Any]) -> None:
-        self._array, self.shape, self.meta = array, (n, *array.shape[1:]), meta
-
-    def __getitem__(self, rows: slice) -> NDArray:
-        start, stop, _ = rows.indices(self.shape[0])
-        return np.asarray(self._array[start:stop])
-
-
 class StageRecord:
     """What a running stage reports: outputs and metrics, both JSON-ready."""
 
     def __init__(self) -> None:
         self.outputs: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
-
-
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise InputError(f"name '{name}': use letters, digits, '.', '_', '+' and '-'")
-    return name
