@@ -1,4 +1,4 @@
-"""The explorer under a real browser, by number of frames, beside a plain Bokeh scatter of the same points."""
+"""The explorer under a real browser, by number of frames, beside plain Bokeh scatters of the same points."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ STEPS = {
 
 @dataclass(frozen=True)
 class ExplorerBenchConfig:
-    """frames: numbers of frames; repeats: of zoom, lasso, label and undo, of which the median counts; rival: whether a plain
-    scatter is timed too; timeout_s: how long one answer is waited for."""
+    """frames: numbers of frames; repeats: of zoom, lasso, label and undo, of which the median counts; rival: whether plain
+    scatters, by WebGL and on the canvas, are timed too; timeout_s: how long one answer is waited for, after which the program
+    is ended."""
 
     frames: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     repeats: int = 3
@@ -37,29 +38,33 @@ class ExplorerBenchConfig:
     def __post_init__(self) -> None:
         require(bool(self.frames) and min(self.frames) >= 1000, f"--frames {self.frames}: give 1000 or more")
         require(self.repeats >= 1, f"--repeats {self.repeats}: must be at least 1")
+        require(self.timeout_s > 0, f"--timeout {self.timeout_s}: must be more than 0")
 
 
 def bench_explorer(config: ExplorerBenchConfig) -> dict[str, Any]:
-    """One row per number of frames and program, JSON-ready; null where nothing came within the time-out or it has no such step.
+    """One row per number of frames and program, JSON-ready. A step that took longer than ``timeout_s`` is named in the row's
+    "overdue"; it is null, as are the steps after it and those that the program does not have.
 
     The work folders are made for it: drawn embedding, layout and clusters for each frame, pictures that repeat
     (`apps.bench.explorer_data`). Raises InputError without playwright or a Chromium.
     """
+    from apps.bench.chromium import browsers
     from apps.bench.explorer_data import make_big_work_folder
-    from apps.bench.explorer_drive import Explored, Plain, browser
+    from apps.bench.explorer_drive import Explored, PlainCanvas, PlainWebGL
 
     rows = []
-    with browser() as launch, tempfile.TemporaryDirectory(prefix="shotsort-bench-") as folder:
+    with browsers() as launch, tempfile.TemporaryDirectory(prefix="shotsort-bench-") as folder:
         for n in config.frames:
             log.info("%d frames: making the work folder", n)
             work = make_big_work_folder(Path(folder) / str(n), n)
-            for kind in (Explored, Plain) if config.rival else (Explored,):
+            for kind in (Explored, PlainWebGL, PlainCanvas) if config.rival else (Explored,):
                 log.info("%d frames: %s", n, kind.name)
                 with kind(launch, work, config.timeout_s) as program:
-                    row = {"program": kind.name, "frames": n, **program.measure(config.repeats)}
-                    rows.append({**row, "webgl_by": program.drawn_with()})
+                    found = program.measured(config.repeats)
+                nothing = dict.fromkeys(("drawn_by", "overdue", *STEPS))
+                rows.append({"program": kind.name, "frames": n, **nothing, **found})
                 log.info("%s", rows[-1])
-    return {"rows": rows, "repeats": config.repeats}
+    return {"rows": rows, "repeats": config.repeats, "timeout_s": config.timeout_s}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -67,7 +72,8 @@ def table(result: dict[str, Any]) -> str:
     head = ["program", "frames", *STEPS.values()]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in result["rows"]:
-        cells = [row["program"], f"{row['frames']:,}", *(_cell(row.get(key)) for key in STEPS)]
+        late = {row["overdue"]: f"> {result['timeout_s']:.0f}"}
+        cells = [row["program"], f"{row['frames']:,}", *(late.get(key) or _cell(row[key]) for key in STEPS)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -83,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = ExplorerBenchConfig()
     parser.add_argument("--frames", type=int, nargs="+", default=list(default.frames), metavar="N")
     parser.add_argument("--repeats", type=int, default=default.repeats, metavar="N")
-    parser.add_argument("--no-rival", action="store_true", help="leave the plain scatter out")
+    parser.add_argument("--no-rival", action="store_true", help="leave the plain scatters out")
     parser.add_argument(
         "--timeout", type=float, default=default.timeout_s, metavar="S", help="longest wait for an answer"
     )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,13 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from apps.bench.chromium import MESA, Chromium
 from apps.explorer.layout_figure import MOST_ON_CANVAS, MOST_POINTS
 from sorter.core.errors import InputError
 from sorter.io.workfolder import WorkFolder
 
-FLAGS = ("--headless", "--no-sandbox", "--no-first-run", "--disable-background-networking")
-#: WebGL by Mesa, where there is no graphics card: some hundred times faster for Bokeh's points than what Chromium brings along.
-MESA = ("--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist", "--disable-gpu-sandbox")
 #: An answer that took longer is not asked for again.
 LONG_S = 10.0
 _RENDERER = """() => {
@@ -31,9 +28,10 @@ _RENDERER = """() => {
     return gl ? gl.getParameter(about ? about.UNMASKED_RENDERER_WEBGL : gl.RENDERER) : "none"; }"""
 _GROUND = "Bokeh.documents[0].get_model_by_name('ground').data.image.length > 0"
 _NEXT_PICTURE = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+_LABELLED = "document.querySelector('#labels').textContent.includes('timed')"
 _PLAIN = """
 import numpy as np
-from bokeh.models import ColumnDataSource, Div
+from bokeh.models import ColumnDataSource, Div, LassoSelectTool
 from bokeh.plotting import curdoc, figure
 from bokeh.layouts import column
 from sorter.io.workfolder import WorkFolder
@@ -41,8 +39,10 @@ work = WorkFolder({path!r})
 xy, labels = work.read_layout("drawn").xy, work.read_clustering("density").labels
 palette = np.array(["#%06x" % (0x335577 + 0x0512a7 * k & 0xffffff) for k in range(64)])
 source = ColumnDataSource({{"x": xy[:, 0], "y": xy[:, 1], "c": palette[labels % 64]}})
-plot = figure(name="layout", output_backend="webgl", tools="lasso_select,wheel_zoom", active_drag="lasso_select",
-              active_scroll="wheel_zoom", width=900, height=700)
+plot = figure(name="layout", output_backend="{backend}", tools="wheel_zoom", active_scroll="wheel_zoom", width=900, height=700)
+lasso = LassoSelectTool(continuous=False)
+plot.add_tools(lasso)
+plot.toolbar.active_drag = lasso
 plot.scatter("x", "y", color="c", size=3, source=source)
 said = Div(text="0", name="said")
 source.selected.on_change("indices", lambda attr, old, new: setattr(said, "text", f"<b id=n>{{len(new)}}</b>"))
@@ -50,21 +50,8 @@ curdoc().add_root(column(plot, said))
 """
 
 
-@contextmanager
-def browser() -> Iterator[Callable[[tuple[str, ...]], Any]]:
-    """What starts a headless Chromium with further flags. Raises InputError without playwright, or without a Chromium (the
-    variable CHROMIUM names one)."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise InputError("bench explorer: needs playwright; pip install 'shotsort[dev]'") from None
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        raise InputError("bench explorer: no Chromium found; set CHROMIUM to one")
-    with sync_playwright() as play:
-        env = {**os.environ, "EGL_PLATFORM": "surfaceless"}
-        yield lambda flags: play.chromium.launch(executable_path=path, args=[*FLAGS, *flags], env=env)
+class Overdue(Exception):
+    """A step took longer than a bench waits. Its name is the argument."""
 
 
 class Program:
@@ -75,12 +62,13 @@ class Program:
     corners: ClassVar[int] = 24
     flags: ClassVar[tuple[str, ...]] = ("--disable-gpu",)
 
-    def __init__(self, launch: Callable[[tuple[str, ...]], Any], work: WorkFolder, timeout_s: float) -> None:
-        self.work, self.timeout_s = work, timeout_s
+    def __init__(self, launch: Callable[[tuple[str, ...]], Chromium], work: WorkFolder, timeout_s: float) -> None:
+        self.work, self.timeout_s, self.overdue = work, timeout_s, False
+        self.row: dict[str, float | str | None] = {}
         self.xy = work.read_layout("drawn").xy
         self.chromium = launch(self.flags)
-        self.page = self.chromium.new_page(viewport={"width": 1280, "height": 800})
-        self.page.set_default_timeout(1000 * timeout_s)
+        self.page = self.chromium.page
+        self.page.set_default_timeout(0)  # `within` ends what takes too long
         self.page.add_init_script("localStorage.setItem('shotsort-tour', 'done')")
         self.began = time.perf_counter()
         self.server, self.url = self.serve()
@@ -89,26 +77,66 @@ class Program:
         """Start the server; returns it and its address."""
         raise NotImplementedError
 
+    def measure(self, repeats: int) -> None:
+        """Time every step into `row`. Raises Overdue."""
+        raise NotImplementedError
+
     def __enter__(self) -> Any:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.chromium.close()
         self.server.terminate()
-        self.server.wait(30)
-
-    def timed(self, act: Callable[[], Any], seen: Callable[[], Any]) -> float | None:
-        """Seconds from ``act`` until ``seen`` and the next picture; None where that did not come in time."""
-        from playwright.sync_api import TimeoutError as TooLong
-
-        start = time.perf_counter()
         try:
-            act()
-            seen()
-            self.page.evaluate(_NEXT_PICTURE)
-        except TooLong:
-            return None
+            self.server.wait(30)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+
+    def measured(self, repeats: int) -> dict[str, Any]:
+        """The seconds of every step and the memory. A step that is overdue is null, named in "overdue", and the last one."""
+        try:
+            self.measure(repeats)
+            with self.within("page_mb"):
+                heap = self.page.evaluate("() => performance.memory ? performance.memory.usedJSHeapSize : 0")
+            self.row["page_mb"] = round(heap / 2**20, 1)
+        except Overdue as step:
+            self.row.update({str(step): None, "overdue": str(step)})
+        status = Path(f"/proc/{self.server.pid}/status")
+        high = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+        return {**self.row, "server_mb": round(int(high[1]) / 1024) if high else None}
+
+    @contextmanager
+    def within(self, step: str) -> Iterator[None]:
+        """Ends the browser if the block takes longer than ``timeout_s``, as a page that draws answers nothing. Raises Overdue."""
+        from playwright.sync_api import Error
+
+        def end() -> None:
+            self.overdue = True
+            self.chromium.kill()
+
+        alarm = threading.Timer(self.timeout_s, end)
+        alarm.start()
+        try:
+            yield
+        except Error:
+            if not self.overdue:
+                raise
+        finally:
+            alarm.cancel()
+        if self.overdue:
+            raise Overdue(step)
+
+    def timed(self, act: Callable[[], Any], seen: Callable[[], Any]) -> float:
+        """Seconds from ``act`` until ``seen`` and the next picture."""
+        start = time.perf_counter()
+        act()
+        seen()
+        self.page.evaluate(_NEXT_PICTURE)
         return time.perf_counter() - start
+
+    def since_start(self) -> float:
+        """Seconds since the server was started."""
+        return round(time.perf_counter() - self.began, 3)
 
     def until(self, condition: str, *values: Any) -> None:
         """Wait until a JavaScript condition of ``v`` holds."""
@@ -138,27 +166,13 @@ class Program:
         for x, y in zip(px[1:], py[1:]):
             self.page.mouse.move(x, y)
 
-    def memory(self) -> dict[str, float | None]:
-        """Highest resident memory of the server and present heap of the page, MB."""
-        status = Path(f"/proc/{self.server.pid}/status")
-        high = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-        heap = self.page.evaluate("() => performance.memory ? performance.memory.usedJSHeapSize : 0")
-        return {"server_mb": round(int(high[1]) / 1024) if high else None, "page_mb": round(heap / 2**20, 1)}
-
-    @staticmethod
-    def median(step: Callable[[], float | None], repeats: int) -> float | None:
-        """Median of the seconds of repeats, of which none follows one that took LONG_S; None where one did not come."""
+    def note(self, step: str, act: Callable[[], float], repeats: int) -> None:
+        """Note the median of the seconds of repeats, of which none follows one that took LONG_S."""
         took: list[float] = []
         while len(took) < repeats and not (took and took[-1] > LONG_S):
-            seconds = step()
-            if seconds is None:
-                return None
-            took.append(seconds)
-        return round(statistics.median(took), 3)
-
-    def drawn_with(self) -> str:
-        """What the browser's WebGL is drawn by."""
-        return str(self.page.evaluate(_RENDERER))
+            with self.within(step):
+                took.append(act())
+        self.row[step] = round(statistics.median(took), 3)
 
 
 class Explored(Program):
@@ -170,98 +184,116 @@ class Explored(Program):
     def serve(self) -> tuple[subprocess.Popen, str]:
         """``shotsort explore``."""
         command = [sys.executable, "-m", "apps.cli", "explore", str(self.work.path), "--port", "0", "--no-browser"]
-        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert server.stderr is not None
-        found = re.search(r"http://\S+", server.stderr.readline())
-        assert found is not None
-        return server, found.group()
+        return served(command, "Explorer: ")
 
-    def measure(self, repeats: int) -> dict[str, float | None]:
+    def measure(self, repeats: int) -> None:
         """Every step of the bench."""
-        self.page.goto(self.url)
-        self.page.wait_for_selector("body[data-ready=yes]")
-        self.page.evaluate(_NEXT_PICTURE)
-        out: dict[str, float | None] = {"start_s": round(time.perf_counter() - self.began, 3)}
-        self.until("v[0] || " + _GROUND, len(self.xy) <= MOST_ON_CANVAS)
-        out["whole_s"] = round(time.perf_counter() - self.began, 3)
-        self.settle()
-        self.until("document.querySelectorAll('#thumbs img').length > 0")
+        with self.within("start_s"):
+            self.page.goto(self.url)
+            self.page.wait_for_selector("body[data-ready=yes]")
+            self.page.evaluate(_NEXT_PICTURE)
+            self.row["start_s"] = self.since_start()
+        with self.within("whole_s"):
+            self.until("v[0] || " + _GROUND, len(self.xy) <= MOST_ON_CANVAS)
+            self.row["whole_s"] = self.since_start()
+            self.settle()
+            self.until("document.querySelectorAll('#thumbs img').length > 0")
+        self.row["drawn_by"] = str(self.page.evaluate("document.body.dataset.drawn"))
         self.page.wait_for_timeout(3000)  # the mean, which is read aside, is not part of any step
-        out["zoom_s"] = self.median(self.zoom, repeats)
-        rounds = [self.round() for _ in range(repeats)]
-        steps = {key: self.median(iter([one[key] for one in rounds]).__next__, repeats) for key in rounds[0]}
-        return {**out, **steps, **self.memory()}
+        self.note("zoom_s", self.zoom, repeats)
+        took: dict[str, list[float]] = {"lasso_s": [], "label_s": [], "undo_s": []}
+        for _ in range(repeats):
+            for step, act in (("lasso_s", self.lasso), ("label_s", self.label), ("undo_s", self.undo)):
+                with self.within(step):
+                    took[step].append(act())
+        self.row.update({step: round(statistics.median(seconds), 3) for step, seconds in took.items()})
 
-    def round(self) -> dict[str, float | None]:
-        """Lasso, label and undo once."""
+    def lasso(self) -> float:
+        """From the end of a lasso to its thumbnails."""
         self.page.keyboard.press("Escape")
         self.page.keyboard.press("f")
         self.settle()
         self.lasso_tenth()
         drawn = "document.querySelector('#selection h2').textContent === 'Lasso'"
-        lasso = self.timed(self.page.mouse.up, lambda: self.until(drawn))
+        return self.timed(self.page.mouse.up, lambda: self.until(drawn))
+
+    def label(self) -> float:
+        """From Enter to the label in the list."""
         self.page.keyboard.press("l")
         self.page.keyboard.type("timed")
-        named = "document.querySelector('#labels').textContent.includes('timed')"
-        label = self.timed(lambda: self.page.keyboard.press("Enter"), lambda: self.until(named))
+        seconds = self.timed(lambda: self.page.keyboard.press("Enter"), lambda: self.until(_LABELLED))
         self.settle()
-        undo = self.timed(lambda: self.page.keyboard.press("Control+z"), lambda: self.until(f"!{named}"))
-        return {"lasso_s": lasso, "label_s": label, "undo_s": undo}
+        return seconds
+
+    def undo(self) -> float:
+        """From Ctrl+Z to the list without the label."""
+        return self.timed(lambda: self.page.keyboard.press("Control+z"), lambda: self.until(f"!{_LABELLED}"))
 
     def settle(self) -> None:
         """Wait until the server has answered all."""
         self.until("document.body.dataset.done === document.body.dataset.sent")
 
-    def zoom(self) -> float | None:
+    def zoom(self) -> float:
         """Wheel to the refined picture; with few points, which the page has, to the next picture."""
         before = int(self.page.evaluate("document.body.dataset.answer"))
-        few = len(self.xy) <= (
-            MOST_POINTS if self.page.evaluate("document.body.dataset.drawn") == "webgl" else MOST_ON_CANVAS
-        )
+        few = len(self.xy) <= (MOST_POINTS if self.row["drawn_by"] == "webgl" else MOST_ON_CANVAS)
         return self.timed(
             self.wheel, lambda: None if few else self.until("Number(document.body.dataset.answer) > v[0]", before)
         )
 
 
-class Plain(Program):
-    """A Bokeh server with one WebGL scatter: all points sent, the indices of a lasso sent back."""
+class PlainWebGL(Program):
+    """A Bokeh server with one scatter: all points sent, the indices of a lasso sent back."""
 
-    name = "plain Bokeh scatter"
+    name = "plain Bokeh scatter, WebGL"
     map_selector = ".bk-Figure"
     flags = MESA
+    backend: ClassVar[str] = "webgl"
     corners = 8  # it draws all its points again for each
 
     def serve(self) -> tuple[subprocess.Popen, str]:
         """``bokeh serve`` of a script of a dozen lines."""
-        script = self.work.path.parent / f"plain_{len(self.xy)}.py"
-        script.write_text(_PLAIN.format(path=str(self.work.path)))
-        port = 20_000 + os.getpid() % 20_000
-        command = [sys.executable, "-m", "bokeh", "serve", str(script), "--port", str(port), "--log-level", "info",
-                   "--websocket-max-message-size", str(2**30)]  # fmt: skip
-        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert server.stderr is not None
-        while "running at" not in server.stderr.readline():
-            pass
-        return server, f"http://localhost:{port}/{script.stem}"
+        script = self.work.path.parent / f"plain_{self.backend}_{len(self.xy)}.py"
+        script.write_text(_PLAIN.format(path=str(self.work.path), backend=self.backend))
+        command = [sys.executable, "-m", "bokeh", "serve", str(script), "--port", "0", "--log-level", "info"]
+        return served(command, "running at: ")
 
-    def measure(self, repeats: int) -> dict[str, float | None]:
+    def measure(self, repeats: int) -> None:
         """Start, zoom and lasso; it has no labels."""
-        ready = "window.Bokeh && Bokeh.documents[0] && Bokeh.documents[0].is_idle"
-
-        def open_page() -> None:
+        with self.within("start_s"):
             self.page.goto(self.url)
-            self.until(ready)
+            self.until("window.Bokeh && Bokeh.documents[0] && Bokeh.documents[0].is_idle")
+            self.page.evaluate(_NEXT_PICTURE)
+            self.row["start_s"] = self.since_start()
+        with self.within("drawn_by"):
+            self.row["drawn_by"] = str(self.page.evaluate(_RENDERER)) if self.backend == "webgl" else self.backend
+        self.note("zoom_s", lambda: self.timed(self.wheel, lambda: None), repeats)
+        self.note("lasso_s", self.lasso, repeats)
 
-        if self.timed(open_page, lambda: None) is None:
-            return self.memory()
-        out: dict[str, float | None] = {"start_s": round(time.perf_counter() - self.began, 3)}
-        out["zoom_s"] = self.median(lambda: self.timed(self.wheel, lambda: None), repeats)
-        return {**out, "lasso_s": self.median(self.lasso, repeats), **self.memory()}
-
-    def lasso(self) -> float | None:
+    def lasso(self) -> float:
         """From the end of a lasso until the server has said how many points are in it; nothing is selected before."""
         said = "Bokeh.documents[0].get_model_by_name('said').text"
         self.page.keyboard.press("Escape")
         self.until(f"!{said}.includes('<b') || {said}.includes('>0<')")
         self.lasso_tenth()
         return self.timed(self.page.mouse.up, lambda: self.until(f"!{said}.includes('>0<') && {said}.includes('<b')"))
+
+
+class PlainCanvas(PlainWebGL):
+    """The same without WebGL, for browsers that only emulate it."""
+
+    name = "plain Bokeh scatter, canvas"
+    flags = ("--disable-gpu",)
+    backend = "canvas"
+
+
+def served(command: list[str], words: str) -> tuple[subprocess.Popen, str]:
+    """Start a server; returns it and the address that it says after ``words``. Raises InputError if it ends before."""
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert server.stderr is not None
+    told = []
+    for line in server.stderr:
+        told.append(line)
+        if found := re.search(words + r"(http://\S+)", line):
+            return server, found[1]
+    raise InputError(f"bench explorer: {' '.join(command[2:])} does not serve: {''.join(told[-3:]).strip()}")
