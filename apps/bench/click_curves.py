@@ -44,28 +44,28 @@ def curves(pool: Pool, clicks: int, draws: int) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for way, n in (("random", draws), ("suggested", 1)):
         heads = [(name, head) for name, (how, head) in STRATEGIES.items() if how == way]
-        scores = [_curve(pool, _picks(pool, way, clicks, draw), [head for _, head in heads]) for draw in range(n)]
+        scores = [_curve(pool, picks_of(pool, way, clicks, draw), [head for _, head in heads]) for draw in range(n)]
         for i, (name, _) in enumerate(heads):
             out[name] = {"clicks": scores[0][0], "macro_f1": [list(x) for x in zip(*(found[1][i] for found in scores))]}
     out[CLUSTERS] = _cluster_curve(pool)
     return out
 
 
-def _steps(clicks: int) -> list[int]:
-    """Numbers of clicks at which a curve is scored."""
-    return [n for n in (*range(5, 60, 5), *range(60, 120, 10), *range(120, 10_000, 20)) if n <= clicks]
+def steps(clicks: int) -> list[int]:
+    """Numbers of clicks at which a curve of that length is scored: closely where a few clicks tell."""
+    return [n for n in (*range(1, 20), *range(20, 60, 5), *range(60, 120, 10), *range(120, 10_000, 20)) if n <= clicks]
 
 
-def _picks(pool: Pool, way: str, clicks: int, draw: int) -> Iterator[NDArray[np.int64]]:
-    """The labelled rows at each of `_steps`, chosen at random or one by one as suggested (five at a time after sixty)."""
+def picks_of(pool: Pool, way: str, clicks: int, draw: int) -> Iterator[NDArray[np.int64]]:
+    """The labelled rows at each of `steps`, chosen at random or one by one as suggested (five at a time after sixty)."""
     n = len(pool.classes)
-    steps = [s for s in _steps(clicks) if s <= n]
+    wanted = [step for step in steps(clicks) if step <= n]
     if way == "random":
         order = child_rng(draw, "labelling").permutation(n)
-        yield from (order[:step] for step in steps)
+        yield from (order[:step] for step in wanted)
         return
     rows = np.empty(0, np.int64)
-    for step in steps:
+    for step in wanted:
         while len(rows) < step:
             names, member = membership(pool.classes[rows])
             found = pool.proposer.propose(names, rows, member)
@@ -84,16 +84,16 @@ def membership(classes: NDArray) -> tuple[tuple[str, ...], NDArray[np.bool_]]:
 def _curve(pool: Pool, picks: Iterator[NDArray[np.int64]], heads: list[str]) -> tuple[list[int], list[list[float]]]:
     """Clicks, and per head the macro-F1 of all frames named by it; labelled frames keep their label."""
     models = [make_head(head, pool.proposer.points, pool.proposer.graph) for head in heads]
-    steps: list[int] = []
+    clicks: list[int] = []
     scores: list[list[float]] = [[] for _ in heads]
     for rows in picks:
         names, member = membership(pool.classes[rows])
-        steps.append(len(rows))
+        clicks.append(len(rows))
         for i, model in enumerate(models):
             named = np.array(names)[model(rows, member, False).argmax(axis=1)]
             named[rows] = pool.classes[rows]
             scores[i].append(macro_f1(pool.classes, named) or 0.0)
-    return steps, scores
+    return clicks, scores
 
 
 def _cluster_curve(pool: Pool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.bench.click_curves import Pool, clicks_to, curves, mean_curves, membership
+from apps.bench.click_curves import Pool, clicks_to, curves, mean_curves, membership, steps
 from apps.bench.labelled_runs import given_runs, kept, prepared, short_hash, simulated_run, vectors_of_hits
 from sorter.core.config import require
 from sorter.core.errors import InputError
@@ -90,7 +90,7 @@ def _run(source: Path, config: LabellingBenchConfig, folder: Path) -> dict[str, 
     embedding, hits = vectors_of_hits(work, name, folder)
     settings = ClusterConfig(embedding=name)
     key = {
-        "clicks": config.clicks,
+        "clicks": steps(config.clicks),
         "draws": config.draws,
         "sha256": inputs_digest(embedding, hits),
         "cluster": asdict(settings),
@@ -99,7 +99,7 @@ def _run(source: Path, config: LabellingBenchConfig, folder: Path) -> dict[str, 
     def make() -> dict[str, Any]:
         log.info("bench labelling: %s", source.name)
         clusters = find_clusters(embedding, hits.photons[hits.is_hit], replace(settings, seed=0))
-        pools = _pools(work, embedding, clusters)
+        pools = pools_of(work, embedding, clusters)
         largest = pools["hits"]
         return {
             "run": source.name,
@@ -112,7 +112,7 @@ def _run(source: Path, config: LabellingBenchConfig, folder: Path) -> dict[str, 
     return kept(folder / f"{work.path.stem}__labelling__{short_hash(key)}.json", make)
 
 
-def _pools(work: WorkFolder, embedding: Any, clusters: Any) -> dict[str, Pool]:
+def pools_of(work: WorkFolder, embedding: Any, clusters: Any) -> dict[str, Pool]:
     """The true hits that were found, and the bright ones among them (left out where they are too few)."""
     from sorter.cluster.evaluation import BRIGHT_PHOTONS
     from sorter.cluster.reduce import principal_components

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from sorter.io.whole import whole_file
 
@@ -23,7 +24,16 @@ def draw(result: dict[str, Any], path: Path) -> None:
             mean, spread = np.array(curve["macro_f1"]), np.array(curve["macro_f1_sd"])
             (line,) = ax.plot(curve["clicks"], mean, label=name, lw=1.5)
             ax.fill_between(curve["clicks"], mean - spread, mean + spread, color=line.get_color(), alpha=0.15, lw=0)
-        ax.set(xlabel="clicks", ylabel="macro-F1", ylim=(0, 1), title=f"{population}: label quality per click")
+        ax.set(
+            xlabel="clicks",
+            ylabel="macro-F1",
+            ylim=(0, 1),
+            title=f"{population}: label quality per click",
+            xscale="log",
+        )
+        ax.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:.0f}")
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.grid(lw=0.4)
     axes[0].legend(fontsize=7, loc="lower right")
     ax = axes[-1]

@@ -31,6 +31,10 @@ class LookActions(Showing):
         self.state.select_cluster(int(value))
         self.refresh_selection()
 
+    def do_widen(self, _value: str) -> None:
+        self.state.widen()
+        self.refresh_selection()
+
     def do_blanks(self, _value: str) -> None:
         self.state.select_blanks()
         self.refresh_selection()

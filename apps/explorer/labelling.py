@@ -97,7 +97,7 @@ class Labelling:
         cluster = int(state.run.cluster[state.focus])
         if cluster == NOT_CLUSTERED or state.run.clustering is None:
             raise InputError("the open frame is in no cluster")
-        return np.flatnonzero(state.run.cluster == cluster), f"cluster {cluster} of {state.run.clustering.name}"
+        return state.members(cluster)
 
     def give(self, label: str) -> LabelEvent | None:
         """Label what is `meant`; None where nothing changed. The picked frames are let go."""

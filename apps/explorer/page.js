@@ -147,7 +147,7 @@ window.shotsort = (() => {
     "[": () => send("turn", "-1"), "]": () => send("turn", "1"), ArrowLeft: () => send("step", "-1"), ArrowRight: () => send("step", "1"),
     p: () => send("next-label"), t: () => { const box = one('[data-act="target"]'); if (box) { box.selectedIndex = (box.selectedIndex + 1) % box.options.length; send("target", box.value); } },
     r: () => send("order", "random"), m: () => send("mean"), s: () => send("similar"), x: () => send("drop"), f: () => send("fit"), Escape: () => send("clear"),
-    z: bigger, b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
+    a: () => send("widen"), z: bigger, b: () => pick("box"), v: () => pick("pan"), o: () => pick("lasso"), "?": () => one("#help").showModal(),
     l: (event) => { event.preventDefault(); one("#label").focus(); },
     c: () => { const all = [...document.querySelectorAll('[data-panel="coloring"] button')]; all[(all.findIndex((b) => b.className === "on") + 1) % all.length]?.click(); },
   };

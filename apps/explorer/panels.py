@@ -170,7 +170,21 @@ def selection(state: Explorer, color: Colors) -> str:
         )
         for name, n in state.labels.within(chosen.rows).items()
     )
-    return f'<h2>{escape(chosen.title)}</h2><span class="of">{number(len(chosen))} frames</span><span class="tags">{tags}</span>'
+    return (
+        f'<h2>{escape(chosen.title)}</h2><span class="of">{number(len(chosen))} frames</span>{_widen(state)}'
+        f'<span class="tags">{tags}</span>'
+    )
+
+
+def _widen(state: Explorer) -> str:
+    """A button that takes in the frames that are only assigned to the selected cluster, where there are any."""
+    run, key = state.run, state.selection.key
+    if state.selection.kind != "cluster" or not isinstance(key, int) or key < 0:
+        return ""
+    more = int(((run.assigned == key) & (run.cluster != key)).sum())
+    on = ' class="on"' if state.widened else ""
+    title = "frames too dim or too lonely to be clustered, assigned to the cluster that they are most like (A)"
+    return f'<button data-act="widen"{on} title="{title}">+ {number(more)} assigned</button>' if more else ""
 
 
 def export_hint(state: Explorer) -> str:
@@ -179,7 +193,7 @@ def export_hint(state: Explorer) -> str:
     if current is not None and current in state.labels.names:
         what = f"--label={shlex.quote(current)}" if current.startswith("-") else f"--label {shlex.quote(current)}"
         stem = "".join(c if c.isalnum() or c in "._" else "_" for c in current).strip("._") or "picks"
-    elif chosen.kind == "cluster" and run.clustering is not None and chosen.key != NOT_CLUSTERED:
+    elif chosen.kind == "cluster" and run.clustering is not None and chosen.key != NOT_CLUSTERED and not state.widened:
         named = "" if run.clustering.name == "density" else f" --clustering {run.clustering.name}"
         what, stem = f"--cluster={chosen.key}{named}", f"cluster{chosen.key}" if chosen.key != NOISE else "noise"
     else:

@@ -42,6 +42,7 @@ class Run:
     """One layout and one clustering over the frames of a work folder; arrays have one row per frame of the store.
 
     in_layout: row in the layout or -1. cluster: -1 noise, NOT_CLUSTERED where the clustering has not seen the frame.
+    assigned: the same with the frames that were too dim or too lonely to be clustered given to the cluster they are like.
     strength: NaN there. photons: sum over good pixels in the store's unit. is_hit: all True where hits were never found.
     """
 
@@ -53,6 +54,7 @@ class Run:
     index: IdIndex
     in_layout: NDArray[np.int64]
     cluster: NDArray[np.int32]
+    assigned: NDArray[np.int32]
     strength: NDArray[np.float32]
     photons: NDArray[np.float64]
     is_hit: NDArray[np.bool_]
@@ -176,16 +178,18 @@ def load_run(work: WorkFolder, layout: str, clustering: str | None) -> Run:
     store = work.frames()
     index = IdIndex(store.frame_ids)
     n = len(index.ids)
-    cluster, strength = np.full(n, NOT_CLUSTERED, np.int32), np.full(n, np.nan, np.float32)
+    cluster = assigned = np.full(n, NOT_CLUSTERED, np.int32)
+    strength = np.full(n, np.nan, np.float32)
     photons, is_hit = np.full(n, np.nan), np.ones(n, bool)
     if grouped is not None:
         rows = IdIndex(grouped.frame_id).rows(index.ids)
-        cluster, strength = taken(grouped.labels, rows, NOT_CLUSTERED), taken(grouped.strength, rows, np.nan)
+        cluster, assigned = (taken(values, rows, NOT_CLUSTERED) for values in (grouped.labels, grouped.assigned))
+        strength = taken(grouped.strength, rows, np.nan)
     if hits is not None:
         rows = IdIndex(hits.frame_id).rows(index.ids)
         photons, is_hit = taken(hits.photons, rows, np.nan), taken(hits.is_hit, rows, False)
     in_layout = IdIndex(xy.frame_id).rows(index.ids)
-    return Run(work, store, hits, xy, grouped, index, in_layout, cluster, strength, photons, is_hit)
+    return Run(work, store, hits, xy, grouped, index, in_layout, cluster, assigned, strength, photons, is_hit)
 
 
 def _modified_ns(path: Path) -> int:

@@ -26,6 +26,7 @@ class Selecting:
     ordered: NDArray[np.int64]
     focus: int | None
     page: int
+    widened: bool
 
     def _set(self, selection: Selection) -> None:
         raise NotImplementedError
@@ -58,10 +59,25 @@ class Selecting:
         """Select a cluster, the noise (-1), or what the clustering has not seen and is a hit (-2)."""
         if self.run.clustering is None or not NOT_CLUSTERED <= cluster < self.run.n_clusters:
             raise InputError(f"cluster {cluster}: there is none; the page may be older than the clusters: reload it")
-        rows = np.flatnonzero((self.run.cluster == cluster) & (self.run.is_hit if cluster == NOT_CLUSTERED else True))
+        rows, reason = self.members(cluster)
         title = {NOISE: "Noise", NOT_CLUSTERED: "Not clustered"}.get(cluster, f"Cluster {cluster}")
-        reason = f"{title.lower()} of {self.run.clustering.name}"
         self._set(Selection(rows, title, reason, "cluster", cluster))
+
+    def members(self, cluster: int) -> tuple[NDArray[np.int64], str]:
+        """Rows of a cluster, the noise (-1) or the hits not clustered (-2), and the reason to note: with the frames that are
+        assigned to the cluster where that is wanted."""
+        run = self.run
+        named = {NOISE: "noise", NOT_CLUSTERED: "not clustered"}.get(cluster, f"cluster {cluster}")
+        reason = f"{named} of {run.clustering.name}"
+        if cluster >= 0 and self.widened:
+            return np.flatnonzero(run.assigned == cluster), f"{reason}, assigned frames included"
+        return np.flatnonzero((run.cluster == cluster) & (run.is_hit if cluster == NOT_CLUSTERED else True)), reason
+
+    def widen(self) -> None:
+        """Take clusters with the frames that are assigned to them, or without them again; the selected one at once."""
+        self.widened = not self.widened
+        if self.selection.kind == "cluster":
+            self.select_cluster(int(self.selection.key))
 
     def select_blanks(self) -> None:
         """Select the frames that are no hit."""

@@ -32,6 +32,7 @@ class Explorer(Selecting):
         self.book = book
         self.order = "random"
         self.page_size = PAGE_SIZES[1]
+        self.widened = False
         self.show()
 
     # -- what is looked at -----------------------------------------------------------------------------------------------

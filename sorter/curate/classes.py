@@ -19,7 +19,7 @@ from sorter.io.whole import write_text_whole
 
 SCHEMA_VERSION = 1
 #: Keys that a class may have; the other letters belong to the explorer.
-KEYS = "1234567890deghiquwyz"
+KEYS = "1234567890deghiquwy"
 _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 
 

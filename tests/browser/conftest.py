@@ -144,6 +144,23 @@ class Page:
         right, bottom = box["width"] - 6, box["height"] - 6
         return [(6, 122), (right, 122), (right, bottom), (6, bottom), (6, 130)]
 
+    def open_tab(self, name):
+        self.page.click(f'#tabs [data-value="{name}"]')
+        self.expect("document.querySelector('#tabs .on').dataset.value === v[0]", name)
+
+    def submit(self, form, **fields):
+        """Fill a form of a tab and press its button; True and False tick and untick."""
+        for name, value in fields.items():
+            box = self.page.locator(f'[data-form="{form}"] [name="{name}"]')
+            if isinstance(value, bool):
+                box.set_checked(value)
+            elif box.evaluate("e => e.tagName") == "SELECT":
+                box.select_option(value)
+            else:
+                box.fill(value)
+        self.page.click(f'[data-form="{form}"] button')
+        self.settle()
+
     def label(self, word):
         self.page.keyboard.press("l")
         self.page.keyboard.type(word)

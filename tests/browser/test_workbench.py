@@ -28,28 +28,15 @@ def page(bench):
     return bench
 
 
-def open_tab(page, name):
-    page.page.click(f'#tabs [data-value="{name}"]')
-    page.expect("document.querySelector('#tabs .on').dataset.value === v[0]", name)
-
-
-def submit(page, form, **fields):
-    for name, value in fields.items():
-        box = page.page.locator(f'[data-form="{form}"] [name="{name}"]')
-        box.select_option(value) if box.evaluate("e => e.tagName") == "SELECT" else box.fill(value)
-    page.page.click(f'[data-form="{form}"] button')
-    page.settle()
-
-
 def carried(page, word):
     book = LabelBook(page.work.labels_path)
     return set(map(int, book.frames_with(word))) if word in book.labels() else set()
 
 
 def test_a_class_gets_a_key_and_the_key_labels(page):
-    open_tab(page, "label")
-    submit(page, "define-class", name="cube", key="d", note="sharp edges")
-    submit(page, "define-class", name=HOSTILE)
+    page.open_tab("label")
+    page.submit("define-class", name="cube", key="d", note="sharp edges")
+    page.submit("define-class", name=HOSTILE)
     page.expect("document.querySelectorAll('.class').length === 2")
     page.pick_cluster(2)
     page.page.keyboard.press("d")
@@ -90,7 +77,7 @@ def test_proposals_are_made_accepted_and_revoked(page):
         page.expect("document.querySelectorAll('.thumb.picked').length === 6")
         page.label(word)
         page.expect_text("labels", word)
-    open_tab(page, "label")
+    page.open_tab("label")
     page.page.click("[data-act=propose]")
     page.expect("document.querySelector('#proposed')?.textContent.includes('bb')")
     page.page.eval_on_selector(
@@ -110,11 +97,11 @@ def test_proposals_are_made_accepted_and_revoked(page):
 
 
 def test_clusters_are_merged_and_reclustered_after_a_look(page):
-    open_tab(page, "shape")
+    page.open_tab("shape")
     page.pick_cluster(0)
     page.page.click('#clusters .row[data-value="1"]', modifiers=["Control"])
     page.expect_title("Clusters 0, 1")
-    submit(page, "recluster", size="8", samples="4")
+    page.submit("recluster", size="8", samples="4")
     page.expect_text("tab", "Take it")
     assert page.work.result_names("clusters") == ["density"]
     page.page.click("[data-act=drop-proposed]")
@@ -128,24 +115,24 @@ def test_clusters_are_merged_and_reclustered_after_a_look(page):
 
 def test_two_selections_are_compared_and_a_subset_is_saved_and_sent(page):
     page.pick_cluster(0)
-    open_tab(page, "compare")
+    page.open_tab("compare")
     page.page.click("[data-act=pin]")
     page.pick_cluster(2)
     page.expect("document.querySelectorAll('#tab .mean').length === 2 && document.querySelector('#tab svg') !== null")
-    open_tab(page, "out")
-    submit(page, "subset", name="picks")
+    page.open_tab("out")
+    page.submit("subset", name="picks")
     page.expect_text("tab", f"subset ‘picks’: {len(members(page.work, 2))} frames")
     found = page.work.read_subset("picks")
     assert set(found.frame_id) == set(members(page.work, 2)) and found.rule == "cluster 2 of density"
-    submit(page, "export", subset="picks", end=".csv")
+    page.submit("export", subset="picks", end=".csv")
     page.expect_text("tab", "picks.csv")
     assert (page.work.path / "exports" / "picks.csv").read_text().count("\n") == len(found.frame_id) + 1
-    submit(page, "send", subset="picks", stage="shape")
+    page.submit("send", subset="picks", stage="shape")
     page.expect_text("tab", f"shotsort recon shape predict {page.work.path} --subset picks")
 
 
 def test_frame_scales_clipping_profile_and_variance(page):
-    open_tab(page, "frame")
+    page.open_tab("frame")
     page.pick_cluster(1)
     page.expect("document.querySelector('#profile svg') !== null")
     page.page.click('#viewer [data-value="variance"]')

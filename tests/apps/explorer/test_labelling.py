@@ -1,10 +1,15 @@
 """Classes, targets, picked frames and proposals of a page, without a browser."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from apps.explorer import session
 from apps.explorer.labelling import PROPOSALS, Labelling
 from sorter.core.errors import InputError
+from sorter.curate.classes import KEYS
 from sorter.stages.propose import ProposeConfig, accept, propose, revoke
 
 
@@ -33,6 +38,28 @@ def test_a_key_labels_what_is_meant(labelling):
     labelling.set_target("cluster")
     event = labelling.give("whole")
     assert len(event.frame_id) == (state.run.cluster == 0).sum() and event.reason == "cluster 0 of density"
+
+
+def test_a_cluster_is_taken_with_the_frames_assigned_to_it(labelling):
+    state = labelling.state
+    run = state.run
+    state.select_cluster(1)
+    state.widen()
+    assert np.array_equal(state.selection.rows, np.flatnonzero(run.assigned == 1))
+    assert len(state.selection) > (run.cluster == 1).sum() and state.selection.key == 1
+    assert labelling.give("all").reason == "cluster 1 of density, assigned frames included"
+    state.select_cluster(-1)
+    assert np.array_equal(state.selection.rows, run.noise_rows())
+    state.select_cluster(1)
+    state.widen()
+    assert np.array_equal(state.selection.rows, np.flatnonzero(run.cluster == 1))
+
+
+def test_keys_of_classes_are_not_those_of_the_page():
+    script = (Path(session.__file__).parent / "page.js").read_text()
+    table = script[script.index("const KEYS = {") : script.index("function pressed")]
+    taken = set(re.findall(r"[{,\n] *([a-z]): ", table))
+    assert {"n", "z", "a", "l"} <= taken and not taken & set(KEYS)
 
 
 def test_picked_frames_come_first_and_ranges_follow_the_page(labelling):

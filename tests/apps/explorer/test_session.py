@@ -22,7 +22,8 @@ from sorter.curate.label_book import LabelBook
 from tests.workfolders import make_work_folder
 
 ACTIONS = [
-    ("cluster", "0"), ("step-cluster", "1"), ("next-cluster", ""), ("label", "cube"), ("label-row", "cube"), ("undo", ""),
+    ("cluster", "0"), ("widen", ""),
+    ("step-cluster", "1"), ("next-cluster", ""), ("label", "cube"), ("label-row", "cube"), ("undo", ""),
     ("redo", ""), ("unlabelled", ""), ("blanks", ""), ("order", "typical"), ("order", "uncertain"), ("order", "random"),
     ("turn", "1"), ("page", "0"), ("page-size", "24"), ("step", "1"), ("similar", ""), ("only", ""), ("unlabel", "cube"),
     ("drop", ""), ("mean", ""),
