@@ -8,14 +8,18 @@ give the same frames.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-_ABSENT = 2**64 - 1
+#: Offset and length, in a shard's index, of a block that was never written.
+ABSENT = 2**64 - 1
 _CRC_BYTES = 4
+#: numcodecs' number of each of blosc's filters.
+_SHUFFLE = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
 class DamagedBlockError(Exception):
@@ -46,13 +50,32 @@ class ZarrBlocks:
             raise DamagedBlockError(f"{self._path}: {error}") from error
 
 
-class ShardBlocks:
-    """`Blocks` of an array of which a shard holds whole blocks one after the other, and an index of them at its end."""
+@dataclass(frozen=True)
+class ShardLayout:
+    """A shard is one file that holds whole blocks one after the other, and an index of them at its end.
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype, per_shard: int, checked: bool) -> None:
-        """path: folder of the array; shape (size, ny, nx) of a block; checked: whether a crc32c stands behind each."""
-        self._path, self._shape, self._dtype = path, shape, dtype
-        self.size, self._per_shard, self._checked = shape[0], per_shard, checked
+    shape (size, ny, nx), dtype: of a block; per_shard: blocks; checked: whether a crc32c stands behind each; compression: what
+    numcodecs' Blosc is made with.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    per_shard: int
+    checked: bool
+    compression: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Frames in a block."""
+        return self.shape[0]
+
+
+class ShardBlocks:
+    """`Blocks` of an array in shards of whole blocks; path: folder of the array."""
+
+    def __init__(self, path: Path, layout: ShardLayout) -> None:
+        self._path, self._shape, self._dtype = path, layout.shape, layout.dtype
+        self.size, self._per_shard, self._checked = layout.size, layout.per_shard, layout.checked
         self._shard, self._file = -1, Path()
         self._handle: IO[bytes] | None = None
         self._index: NDArray[np.uint64] | None = None
@@ -61,12 +84,9 @@ class ShardBlocks:
         """Frames of one block; zeros where none was written. Raises DamagedBlockError."""
         from numcodecs.blosc import decompress
 
-        shard, place = divmod(block, self._per_shard)
+        frames = np.empty(self._shape, self._dtype)
         try:
-            if shard != self._shard:
-                self._open(shard)
-            frames = np.empty(self._shape, self._dtype)
-            packed = self._packed(place)
+            packed = self._packed(block)
             if packed is None:
                 frames[:] = 0
             else:
@@ -90,23 +110,34 @@ class ShardBlocks:
             self._index = np.frombuffer(raw[:-_CRC_BYTES], "<u8").reshape(-1, 2)
         self._shard = shard
 
-    def _packed(self, place: int) -> bytes | memoryview | None:
-        """Compressed bytes of a block of the open shard, None where it was never written."""
+    def _packed(self, block: int) -> bytes | memoryview | None:
+        """Compressed bytes of a block, None where it was never written."""
         from google_crc32c import value as crc32c
 
+        raw = self.stored(block)
+        if raw is None or not self._checked:
+            return raw
+        _check(crc32c, raw)
+        return memoryview(raw)[:-_CRC_BYTES]
+
+    def stored(self, block: int) -> bytes | None:
+        """A block as it stands in its file, with its checksum, not looked at; None where it was never written.
+
+        Raises OSError or ValueError where the file is not what a shard is.
+        """
+        shard, place = divmod(block, self._per_shard)
+        if shard != self._shard:
+            self._open(shard)
         if self._index is None or self._handle is None:
             return None
         offset, length = (int(v) for v in self._index[place])
-        if offset == _ABSENT:
+        if offset == ABSENT:
             return None
         self._handle.seek(offset)
         raw = self._handle.read(length)
         if len(raw) < length:
             raise ValueError("the file ends too early")
-        if not self._checked:
-            return raw
-        _check(crc32c, raw)
-        return memoryview(raw)[:-_CRC_BYTES]
+        return raw
 
 
 def _check(crc32c: Any, raw: bytes) -> None:
@@ -116,10 +147,16 @@ def _check(crc32c: Any, raw: bytes) -> None:
 
 def open_blocks(array: Any, path: Path) -> Blocks:
     """The blocks of the zarr array ``array`` of frames, whose folder is ``path``; the quick way where its layout allows it."""
+    layout = shard_layout(array, path)
+    return ZarrBlocks(array, path) if layout is None else ShardBlocks(path, layout)
+
+
+def shard_layout(array: Any, path: Path) -> ShardLayout | None:
+    """How the shards of a zarr array are laid out; None where that is not what `zarr_writer` makes."""
     meta = json.loads((path / "zarr.json").read_text())
     first = meta["codecs"][0]
     if len(meta["codecs"]) != 1 or first["name"] != "sharding_indexed" or meta["fill_value"] != 0:
-        return ZarrBlocks(array, path)
+        return None
     inner = first["configuration"]
     names = [codec["name"] for codec in inner["codecs"]]
     size, *rest = inner["chunk_shape"]
@@ -132,6 +169,8 @@ def open_blocks(array: Any, path: Path) -> Blocks:
         and meta["chunk_key_encoding"] == {"name": "default", "configuration": {"separator": "/"}}
     )
     if not fits:
-        return ZarrBlocks(array, path)
+        return None
+    blosc = dict(inner["codecs"][1]["configuration"])
+    blosc["shuffle"] = _SHUFFLE[blosc["shuffle"]]
     per_shard = meta["chunk_grid"]["configuration"]["chunk_shape"][0] // size
-    return ShardBlocks(path, (size, *rest), array.dtype.newbyteorder("="), per_shard, names[-1] == "crc32c")
+    return ShardLayout((size, *rest), array.dtype.newbyteorder("="), per_shard, names[-1] == "crc32c", blosc)

@@ -79,3 +79,19 @@ def whole_folder(final: Path) -> Iterator[Path]:
     finally:
         for leftover in (partial, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed writers left below ``folder``; a folder that was to be replaced and has no successor gets its name back.
+
+    One writer at a time (the work folder's lock sees to that).
+    """
+    for old in folder.rglob(".*.old"):
+        final = old.with_name(old.name[1:].rsplit(".", 2)[0])
+        if not final.exists():
+            os.rename(old, final)
+    for leftover in [*folder.rglob("*.partial"), *folder.rglob(".*.old")]:
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)

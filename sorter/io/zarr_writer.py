@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from sorter.core.errors import InputError
-from sorter.io.whole import whole_folder, writing
+from sorter.io.plain import Attributes, PlainRows, create_plain, is_plain
+from sorter.io.shards import ShardWriter
+from sorter.io.whole import clear_leftovers, whole_folder, writing
 from sorter.io.zarr_store import TEXT, Source, StoreInfo, encode_text, read_info
 
 CHUNK_BYTES = 2 << 20
@@ -58,7 +60,7 @@ def create_store(path: Path, info: StoreInfo, dtype: np.dtype, arrays: Mapping[s
             compressors=(BloscCodec(cname="lz4", clevel=1, shuffle="bitshuffle"), Crc32cCodec()),
         )  # fmt: skip
         for name, kind in (("frame_id", np.uint64), ("source_file", np.int32), ("source_index", np.int64)):
-            group.create_array(name, shape=(0,), dtype=kind, chunks=(_TABLE_ROWS,))
+            create_plain(group, name, (0,), np.dtype(kind), _TABLE_ROWS)
         for name in ("columns", "truth"):
             group.create_group(name)
         for name, values in arrays.items():
@@ -67,30 +69,53 @@ def create_store(path: Path, info: StoreInfo, dtype: np.dtype, arrays: Mapping[s
 
 
 class FrameWriter:
-    """One writer of the store at ``path`` (the work folder's lock sees to that). Raises WorkFolderError where it cannot write."""
+    """One writer of the store at ``path`` (the work folder's lock sees to that). Raises WorkFolderError where it cannot write.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    by_rows: frames come a few at a time, many times a second: columns of numbers are laid out plain, so that this is cheap.
+    """
+
+    def __init__(self, path: Path, by_rows: bool = False) -> None:
+        self.path, self._by_rows = path, by_rows
+        clear_leftovers(path)
         self._group = zarr.open_group(path, mode="r+")
         self.info = read_info(self._group, str(path))
-        if not self.info.complete:  # a killed writer may have left files that it had not renamed yet
-            for leftover in path.rglob("*.partial"):
-                leftover.unlink(missing_ok=True)
         frames: Any = self._group["frames"]
         self._frames, self._shard = frames, int(frames.shards[0])
-        self._arrays = self._table_arrays()
         self._n = self.info.n_valid
+        self._shards = ShardWriter(path / "frames", frames, self._n)
+        self._attributes = Attributes(path)
+        self._arrays: dict[str, Any] = {}
+        self._plain: dict[str, PlainRows] = {}
+        self._open_table()
         self._sources = list(self.info.sources)
         self._places = {(s.run_id, s.dataset): place for place, s in enumerate(self._sources)}
-        self._held: list[NDArray] = []
         self._table: list[FrameBlock] = []
 
-    def _table_arrays(self) -> dict[str, Any]:
+    def _open_table(self) -> None:
         """What has one row per frame, besides the frames themselves; opened once, which costs more than a write."""
         found: dict[str, Any] = {name: self._group[name] for name in ("frame_id", "source_file", "source_index")}
         for kind in ("columns", "truth"):
             found |= {f"{kind}/{name}": array for name, array in self._group[kind].arrays()}  # type: ignore[union-attr]
-        return found
+        with writing(self.path):
+            for name, array in found.items():
+                if self._by_rows and not is_plain(array) and array.attrs.get(TEXT) is None:
+                    array = self._lay_out_plain(name, array)
+                self._know(name, array)
+                if name in self._plain:
+                    self._plain[name].clear(self._n)
+
+    def _know(self, name: str, array: Any) -> None:
+        self._arrays[name] = array
+        if is_plain(array):
+            self._plain[name] = PlainRows(self.path / name, array)
+
+    def _lay_out_plain(self, name: str, array: Any) -> Any:
+        with whole_folder(self.path / name) as partial:
+            group = zarr.open_group(partial.parent, mode="r+")
+            plain = create_plain(group, partial.name, array.shape, array.dtype, _TABLE_ROWS, array.fill_value)
+            plain[:] = array[:]
+            plain.attrs.update(dict(array.attrs))
+        return self._group[name]
 
     @property
     def n_frames(self) -> int:
@@ -162,35 +187,21 @@ class FrameWriter:
             )
         jumps = known.gaps or block.first_index != known.n_frames
         self._sources[block.source] = replace(known, n_frames=known.n_frames + len(block.frames), gaps=jumps)
-        self._held.append(np.asarray(block.frames, self._frames.dtype))
+        self._shards.append(np.asarray(block.frames, self._frames.dtype))
         self._table.append(
             replace(block, frames=np.empty((len(block.frames), 0, 0)))
         )  # the pictures themselves are let go
         self._n += len(block.frames)
-        self._write_shards()
         if self._n - self.info.n_valid >= SHARDS_PER_COMMIT * self._shard:
             self.commit()
 
-    def _write_shards(self, all_of_them: bool = False) -> None:
-        held = sum(map(len, self._held))
-        first = self._n - held
-        last = self._n if all_of_them else self._n - self._n % self._shard
-        if last <= first:
-            return
-        frames = self._held[0] if len(self._held) == 1 else np.concatenate(self._held)
-        with writing(self.path):
-            for start in range(first - first % self._shard, last, self._shard):
-                a, b = max(start, first), min(start + self._shard, last)
-                self._frames[a:b] = frames[a - first : b - first]
-        self._held = [frames[last - first :]] if last < self._n else []
-
     def commit(self, **changes: Any) -> None:
         """Write everything that is held and let it count; ``changes`` go into the store's `StoreInfo`."""
-        self._write_shards(all_of_them=True)
+        self._shards.flush()
         with writing(self.path):
             self._write_table()
-            self.info = replace(self.info, n_valid=self._n, sources=tuple(self._sources), **changes)
-            self._group.attrs["shotsort"] = self.info.to_dict()
+        self.info = replace(self.info, n_valid=self._n, sources=tuple(self._sources), **changes)
+        self._attributes["shotsort"] = self.info.to_dict()
 
     def write_arrays(self, arrays: Mapping[str, NDArray]) -> None:
         """Replace mask, good_fraction or mask_recorded."""
@@ -244,17 +255,22 @@ class FrameWriter:
             padded = np.zeros((len(values), array.shape[1]), np.uint8)
             padded[:, : values.shape[1]] = values
             values = padded
-        array[rows] = values
+        if name in self._plain:
+            self._plain[name].write(first, values)
+        else:
+            array[rows] = values
 
     def _make(self, name: str, values: NDArray, text: bool) -> None:
-        chunks = (_TABLE_ROWS, _TEXT_BYTES) if text else (_TABLE_ROWS, *(max(1, n) for n in values.shape[1:]))
+        shape = (0, *values.shape[1:])
         fill = np.nan if values.dtype.kind == "f" else 0
-        array = self._group.create_array(
-            name, shape=(0, *values.shape[1:]), dtype=values.dtype, chunks=chunks, fill_value=fill
-        )
+        if self._by_rows and not text:
+            self._know(name, create_plain(self._group, name, shape, values.dtype, _TABLE_ROWS, fill))
+            return
+        chunks = (_TABLE_ROWS, _TEXT_BYTES) if text else (_TABLE_ROWS, *(max(1, n) for n in values.shape[1:]))
+        array = self._group.create_array(name, shape=shape, dtype=values.dtype, chunks=chunks, fill_value=fill)
         if text:
             array.attrs[TEXT] = "utf-8"
-        self._arrays[name] = array
+        self._know(name, array)
 
 
 def _alike(tables: list[Mapping[str, NDArray]], counts: list[int]) -> list[tuple[list[Mapping[str, NDArray]], int]]:

@@ -31,7 +31,7 @@ class LiveResults:
         self, work: WorkFolder, parts: list[str], clustering: str, layout: str, n_unclustered: int = 0
     ) -> None:
         """n_unclustered: hits, found before anybody watched, that are in no other result because they could not be read."""
-        self._writer = FrameWriter(work.frames_path)
+        self._writer = FrameWriter(work.frames_path, by_rows=True)
         self._lock = threading.Lock()  # the source asks what is missing while frames are written
         self._unfit: set[str] = set()
         self._hits = work.growing("hits", "default")

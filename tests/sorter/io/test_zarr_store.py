@@ -1,6 +1,7 @@
 """Writer and reader of the frame store: what counts, what a kill or a full disk leaves."""
 
 import errno
+import os
 import pickle
 
 import numpy as np
@@ -133,15 +134,24 @@ def test_sources_with_other_columns(tmp_path):
 def test_a_full_disk_at_any_write_is_one_line_and_what_counted_stays(tmp_path, monkeypatch):
     new_store(tmp_path / "f")
     fill(tmp_path / "f", stop=100).commit()
-    real, left = LocalStore.set, [0]
+    left = [0]
+    real_set, real_replace, real_pwrite = LocalStore.set, os.replace, os.pwrite
 
-    async def full(self, key, value, **options):
+    def use_room():
         left[0] -= 1
         if left[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return await real(self, key, value, **options)
 
-    monkeypatch.setattr(LocalStore, "set", full)
+    async def full_set(self, key, value, **options):
+        use_room()
+        return await real_set(self, key, value, **options)
+
+    def full(real):
+        return lambda *arguments: use_room() or real(*arguments)
+
+    monkeypatch.setattr(LocalStore, "set", full_set)
+    monkeypatch.setattr("sorter.io.whole.os.replace", full(real_replace))
+    monkeypatch.setattr("sorter.io.plain.os.pwrite", full(real_pwrite))
     writes = 0
     while True:
         left[0] = writes
