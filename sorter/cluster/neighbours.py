@@ -39,9 +39,11 @@ def searcher(points: NDArray) -> Callable[[NDArray, int], Found]:
     return _Tree(points) if points.shape[1] <= _TREE_DIMS else _BruteForce(points)
 
 
-def _threads() -> int:
+def _threads(n_queries: int) -> int:
+    """As many as are allowed and have something to do: a thread takes longer to start than a few queries take."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores)))
+    allowed = min(cores, int(os.environ.get("OMP_NUM_THREADS") or cores))
+    return max(1, min(allowed, -(-n_queries // _QUERIES)))
 
 
 @cache
@@ -60,7 +62,7 @@ class _Tree:
 
     def __call__(self, queries: NDArray, k: int) -> Found:
         k = min(k, self.tree.n)
-        distance, rows = self.tree.query(np.asarray(queries, np.float64), np.arange(1, k + 1), workers=_threads())
+        distance, rows = self.tree.query(np.asarray(queries, np.float64), np.arange(1, k + 1), workers=_threads(len(queries)))
         return distance, np.asarray(rows, np.int64)
 
 
@@ -81,8 +83,14 @@ class _BruteForce:
         k, starts = min(k, len(self.points)), range(0, len(queries), _QUERIES)
         if k == 0 or not len(starts):
             return np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
-        with _blas_libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(_threads()) as pool:
-            found = list(pool.map(lambda start: self._search(queries[start : start + _QUERIES], k), starts))
+        parts = [queries[start : start + _QUERIES] for start in starts]
+        threads = _threads(len(queries))
+        with _blas_libraries().limit(limits=1, user_api="blas"):
+            if threads == 1:
+                found = [self._search(part, k) for part in parts]
+            else:
+                with ThreadPoolExecutor(threads) as pool:
+                    found = list(pool.map(lambda part: self._search(part, k), parts))
         return np.concatenate([d for d, _ in found]), np.concatenate([rows for _, rows in found])
 
     def _search(self, queries: NDArray, k: int) -> Found:
