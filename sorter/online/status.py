@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -118,7 +119,8 @@ class Backlog:
 
 @dataclass
 class LiveStatus:
-    """Takes in what was stored and tells the state of the watching. names: label of each cluster, or None."""
+    """Takes in what was stored and tells the state of the watching, each from a thread of its own. names: label of each cluster,
+    or None."""
 
     source: str
     embedding: str
@@ -132,6 +134,7 @@ class LiveStatus:
 
     def __post_init__(self) -> None:
         self._started, self._begin = utc_now(), self.clock()
+        self._lock = threading.Lock()
         self._last_frame = self._begin
         self._recent: deque[Stored] = deque()
         self._frames = self._hits = self._strange = self._unassigned = 0
@@ -141,16 +144,21 @@ class LiveStatus:
 
     def update(self, stored: Stored) -> None:
         """Take in one commit."""
-        self._recent.append(stored)
-        self._last_frame = stored.time_s
-        self._frames += stored.frames
-        self._hits += stored.hits
-        self._strange += stored.strange
-        self._per_cluster += _counts(stored.assigned, len(self.names))
-        self._unassigned += int((stored.assigned < 0).sum())
+        with self._lock:
+            self._recent.append(stored)
+            self._last_frame = stored.time_s
+            self._frames += stored.frames
+            self._hits += stored.hits
+            self._strange += stored.strange
+            self._per_cluster += _counts(stored.assigned, len(self.names))
+            self._unassigned += int((stored.assigned < 0).sum())
 
     def to_dict(self, backlog: Backlog, stopped: bool = False) -> dict[str, Any]:
         """The values of ``live.json`` now."""
+        with self._lock:
+            return self._values(backlog, stopped)
+
+    def _values(self, backlog: Backlog, stopped: bool) -> dict[str, Any]:
         now = self.clock()
         self._note_history(now, backlog.skipped)
         while self._recent and self._recent[0].time_s < now - RECENT_S:
