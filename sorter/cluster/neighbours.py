@@ -62,7 +62,9 @@ class _Tree:
 
     def __call__(self, queries: NDArray, k: int) -> Found:
         k = min(k, self.tree.n)
-        distance, rows = self.tree.query(np.asarray(queries, np.float64), np.arange(1, k + 1), workers=_threads(len(queries)))
+        distance, rows = self.tree.query(
+            np.asarray(queries, np.float64), np.arange(1, k + 1), workers=_threads(len(queries))
+        )
         return distance, np.asarray(rows, np.int64)
 
 

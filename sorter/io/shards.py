@@ -29,7 +29,9 @@ class ShardWriter:
 
         layout = shard_layout(array, path)
         if layout is None:
-            raise InputError(f"{path}: is not laid out in shards of blosc blocks; ingest the run into a new work folder")
+            raise InputError(
+                f"{path}: is not laid out in shards of blosc blocks; ingest the run into a new work folder"
+            )
         options = {k: v for k, v in layout.compression.items() if k != "typesize"}  # that of the frames' type
         self._path, self._layout, self._blosc = path, layout, Blosc(**options)
         self._n = self._stored = n
@@ -52,7 +54,7 @@ class ShardWriter:
             ) from error
 
     def append(self, frames: NDArray) -> None:
-        """Add frames (n, ny, nx); shards that are full are on the disk afterwards, the rest after `flush`. Raises WorkFolderError."""
+        """Add frames (n, ny, nx); full shards are on the disk afterwards, the rest after `flush`. Raises WorkFolderError."""
         while len(frames):
             place = self._n % self._layout.size
             n = min(self._layout.size - place, len(frames))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sorter.cluster.assign import medoids
 from sorter.cluster.fit import SMALLEST_CLUSTER
 from sorter.cluster.reduce import Projection
-from sorter.cluster.strange import new_groups
+from sorter.cluster.strange import new_groups, new_groups_apart
 from sorter.core.clustering import Clustering
 from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
@@ -30,6 +30,7 @@ class StrangeHits:
         self, work: WorkFolder, info: BaseInfo, projection: Projection, status: LiveStatus, say: Callable[[str], None]
     ) -> None:
         self._work, self._info, self._status, self._say = work, info, status, say
+        self._find_groups = new_groups_apart
         self._gathered = StrangeFrames(self._group, 2 * SMALLEST_CLUSTER, self._propose)
         self._recall(projection)
 
@@ -39,7 +40,8 @@ class StrangeHits:
         self._gathered.add(found.hit_ids[far], found.points[far])
 
     def finish(self) -> None:
-        """Group what was gathered since the last time."""
+        """Group what was gathered since the last time; nothing waits for this process any more."""
+        self._find_groups = new_groups
         self._gathered.finish()
 
     def _recall(self, projection: Projection) -> None:
@@ -54,7 +56,7 @@ class StrangeHits:
         self._gathered.recall(ids, projection(vectors))
 
     def _group(self, ids: NDArray[np.uint64], points: NDArray[np.float32]) -> Clustering:
-        found = new_groups(points, SMALLEST_CLUSTER, self._info.far_distance)
+        found = self._find_groups(points, SMALLEST_CLUSTER, self._info.far_distance)
         stand_for = ids[medoids(points, found.labels, found.strength)]
         meta = {"embedding": self._info.embedding, "config": {"min_cluster_size": SMALLEST_CLUSTER}, "proposal": True}
         return Clustering(STRANGE, ids, found.labels, found.strength, found.labels.copy(), stand_for, found.tree, meta)

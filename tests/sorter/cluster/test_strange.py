@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sorter.cluster.base import usual_distance
-from sorter.cluster.strange import new_groups
+from sorter.cluster.strange import new_groups, new_groups_apart
 
 RNG = np.random.default_rng(0)
 KNOWN = RNG.normal(size=(600, 8))
@@ -34,3 +34,10 @@ def test_what_is_strange_each_for_itself_is_no_group():
 @pytest.mark.parametrize("n", [0, 1, 14])
 def test_too_few(n):
     assert not len(new_groups(blob(n, 20), 15, USUAL).persistence)
+
+
+def test_a_process_of_its_own_finds_the_same():
+    points = np.concatenate([blob(60, 20), blob(60, -30), RNG.uniform(-300, 300, (40, 8))])
+    here, there = new_groups(points, 15, USUAL), new_groups_apart(points, 15, USUAL)
+    for name in ("labels", "strength", "tree", "persistence"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name))

@@ -3,7 +3,7 @@
 import pytest
 
 from sorter.core.errors import InputError, WorkFolderError
-from sorter.io.whole import whole_file, write_text_whole
+from sorter.io.whole import clear_leftovers, whole_file, write_text_whole
 
 
 def test_interrupted_writing_leaves_nothing(tmp_path):
@@ -38,3 +38,11 @@ def test_only_files_are_replaced(tmp_path):
         write_text_whole(tmp_path, "text")
     with pytest.raises(InputError, match="/dev/null: is no file"):
         write_text_whole(type(tmp_path)("/dev/null"), "text")
+
+
+def test_what_a_kill_left_is_removed_and_what_it_took_away_is_back(tmp_path):
+    for name in (".a.1.old", ".a.1.partial", ".b.2.old", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    (tmp_path / ".c.3.partial").write_text("half")
+    clear_leftovers(tmp_path)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["in", "in/a", "in/b"]

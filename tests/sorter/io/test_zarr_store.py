@@ -228,3 +228,42 @@ def test_without_gaps_the_rest_is_missing(tmp_path):
     writer = fill(tmp_path / "f", 37, 74)
     writer.commit()
     assert writer.missing(0, 74) == [] and writer.missing(0, 80) == [(74, 80)]
+
+
+def test_frames_come_a_few_at_a_time_to_a_store_that_was_written_at_once(tmp_path):
+    new_store(tmp_path / "f")
+    fill(tmp_path / "f", stop=150).commit()
+    writer = FrameWriter(tmp_path / "f", by_rows=True)
+    group = zarr.open_group(tmp_path / "f", mode="r")
+    assert not group["columns/delay_s"].compressors and group["columns/sample"].compressors
+    writer.reserve(150)
+    for start in range(150, 300, 7):
+        stop = min(start + 7, 300)
+        more = {"delay_s": np.arange(start, stop) / 2, "row": np.arange(start, stop)}
+        writer.append(block(start, stop, **more))
+        writer.commit()
+        store = ZarrFrameStore(tmp_path / "f")
+        np.testing.assert_array_equal(store.read(store.frame_ids[-9:]), FRAMES[stop - 9 : stop])
+    np.testing.assert_array_equal(store.read(store.frame_ids), FRAMES)
+    np.testing.assert_array_equal(store.columns["delay_s"], np.arange(300) / 2)
+    np.testing.assert_array_equal(store.columns["row"], np.where(np.arange(300) < 150, 0, np.arange(300)))
+    assert store.columns["sample"][[149, 150]].tolist() == ["é149", ""]
+
+
+def test_what_a_killed_writer_left_is_no_row_of_another_source(tmp_path):
+    new_store(tmp_path / "f")
+    writer = FrameWriter(tmp_path / "f", by_rows=True)
+    writer.source(Source("run0.h5", "data", "run0", 10))
+    writer.reserve(10)
+    writer.append(block(0, 5, a=np.arange(5.0)))
+    writer.commit()
+    writer.append(block(5, 10, a=np.arange(5.0)))
+    writer._write_table()  # and killed before the rows counted
+    left = tmp_path / "f" / "columns" / ".a.0.partial"
+    left.mkdir()
+    again = FrameWriter(tmp_path / "f", by_rows=True)
+    again.append(block(0, 5, again.source(Source("run1.h5", "data", "run1", 5)), b=np.arange(5.0)))
+    again.commit()
+    columns = ZarrFrameStore(tmp_path / "f").columns
+    assert sorted(columns) == ["a", "b"] and not left.exists()
+    assert np.isnan(columns["a"][5:]).all() and columns["b"][5:].tolist() == [0, 1, 2, 3, 4]

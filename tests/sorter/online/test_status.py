@@ -1,6 +1,7 @@
 """The live status: rates of the last seconds, sums of the whole call, one whole JSON file."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -83,3 +84,11 @@ def test_file(status, tmp_path):
     status_path(tmp_path).write_text('{"schema_version": 99}')
     with pytest.raises(InputError, match="newer"):
         read_status(tmp_path)
+
+
+def test_it_is_told_while_commits_come(status, clock):
+    taking = threading.Thread(target=lambda: [status.update(stored(clock, 1, [0])) for _ in range(20_000)])
+    taking.start()
+    while taking.is_alive():
+        values = status.to_dict(Backlog())
+        assert values["clusters"][0]["hits"] == values["hits"] == values["frames"]
