@@ -72,8 +72,9 @@ def simulated_run(recipe: str, frames: int, seed: int, folder: Path) -> Path:
     return path
 
 
-def prepared(source: Path, folder: Path, models: list[str]) -> WorkFolder:
-    """The work folder in ``folder`` of a recorded file: ingested, hits found, ``models`` trained and embedded if need be."""
+def prepared(source: Path, folder: Path, models: list[str], steps: int = 0) -> WorkFolder:
+    """The work folder in ``folder`` of a recorded file: ingested, hits found, ``models`` trained for ``steps`` weight updates
+    (0: their default) and embedded if need be."""
     from sorter.stages.embed import UNTRAINED, EmbedConfig, embed
     from sorter.stages.hits import find_hits
     from sorter.stages.ingest import ingest
@@ -85,16 +86,22 @@ def prepared(source: Path, folder: Path, models: list[str]) -> WorkFolder:
         find_hits(path)
     work = WorkFolder.open(path)
     for name in models:
-        there = name in work.result_names("embeddings")
+        there = name in work.result_names("embeddings") and _trained_for(work, name) in (None, steps)
         if there and name not in UNTRAINED:
             continue
         with peak_memory() as memory:
             if name not in UNTRAINED:
-                train(work, TrainConfig(model=name))
+                train(work, TrainConfig(model=name, steps=steps))
             embed(work, EmbedConfig(model=name))  # rests unless the shipped weights have changed
         if not there:
             write_text_whole(folder / f"{source.stem}__{name}__memory.json", json.dumps(memory) + "\n")
     return work
+
+
+def _trained_for(work: WorkFolder, name: str) -> int | None:
+    """The weight updates that were asked for when ``name`` was trained last; None where it never was."""
+    asked = [m["config"]["steps"] for m in work.manifests("train") if m["outputs"].get("model") == name]
+    return asked[-1] if asked else None
 
 
 def vectors_of_hits(work: WorkFolder, name: str, folder: Path) -> tuple[Embedding, Hits]:

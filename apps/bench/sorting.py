@@ -31,7 +31,8 @@ SHOTS = 20
 class SortingBenchConfig:
     """recipes, frames (one number, or one per recipe), seeds: the simulated runs; runs: labelled files or work folders instead of
     them (work folders are read, never written). methods: names of METHODS, all where empty. cluster_seeds: seeds of UMAP,
-    averaged. folder: where runs and results are kept, so that a call goes on where the last one stopped."""
+    averaged. train_steps: weight updates of each training on a run, 0: the model's default. folder: where runs and results are
+    kept, so that a call goes on where the last one stopped."""
 
     recipes: tuple[str, ...] = ("clusters", "droplets", "spi")
     frames: tuple[int, ...] = (4000,)
@@ -39,6 +40,7 @@ class SortingBenchConfig:
     runs: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     cluster_seeds: tuple[int, ...] = (0, 1, 2)
+    train_steps: int = 0
     folder: str = "bench/sorting"
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class SortingBenchConfig:
         )
         require(bool(self.runs or (self.seeds and self.recipes)), "no runs: give recipes and seeds, or runs")
         require(bool(self.cluster_seeds), "give at least one cluster seed")
+        require(self.train_steps >= 0, f"--train-steps {self.train_steps}: must not be negative")
 
 
 def bench_sorting(config: SortingBenchConfig) -> dict[str, Any]:
@@ -69,7 +72,7 @@ def bench_sorting(config: SortingBenchConfig) -> dict[str, Any]:
     models = sorted(parts - set(BASELINES))
     rows = []
     for recipe, source in _sources(config, folder):
-        work = WorkFolder.open(source) if source.is_dir() else prepared(source, folder, models)
+        work = WorkFolder.open(source) if source.is_dir() else prepared(source, folder, models, config.train_steps)
         rows += [{"recipe": recipe, "run": source.name, "method": name, **_row(work, name, config)} for name in methods]
     default = default_method()
     return {
@@ -177,6 +180,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shown = f"{text} (default: {' '.join(map(str, values))})" if values else text
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=values, help=shown)
     parser.add_argument(
+        "--train-steps", type=int, default=0, help="weight updates of each training on a run (default: as `train` has it)"
+    )
+    parser.add_argument(
         "--folder", default=default.folder, help=f"where runs and results are kept (default: {default.folder})"
     )
     parser.add_argument("--figure", metavar="FILE", help="draw the figure of the table as PNG")
@@ -189,7 +195,8 @@ def main(args: argparse.Namespace) -> int:
 
     names = ("recipes", "frames", "seeds", "methods", "cluster_seeds")
     several = {n: tuple(getattr(args, n)) for n in names}
-    result = bench_sorting(SortingBenchConfig(folder=args.folder, runs=given_runs(args.runs), **several))
+    one = {"folder": args.folder, "train_steps": args.train_steps}
+    result = bench_sorting(SortingBenchConfig(runs=given_runs(args.runs), **one, **several))
     if args.figure:
         from apps.bench.sorting_figure import draw
 

@@ -66,6 +66,17 @@ def test_work_folders_are_only_read(bench):
     assert before == {kind: work.result_names(kind) for kind in before} and not work.manifests()
 
 
+def test_a_training_of_another_length_is_done_anew(tmp_path):
+    work = make_work_folder(tmp_path, n=60, results=False)
+    work.path.rename(tmp_path / "run0.work")
+
+    def trained(steps):
+        found = labelled_runs.prepared(tmp_path / "run0.h5", tmp_path, ["contrastive", "features"], steps)
+        return [m["config"]["steps"] for m in found.manifests("train")]
+
+    assert [trained(1), trained(1), trained(2), trained(2)] == [[1], [1], [1, 2], [1, 2]]
+
+
 def test_means_and_summary():
     rows = [{"a": 1.0, "b": None, "c": {"20": 0.5}}, {"a": 3.0, "b": 2.0, "c": {"20": 0.7}}]
     assert mean_of(rows) == {"a": 2.0, "b": None, "c": {"20": pytest.approx(0.6)}}
