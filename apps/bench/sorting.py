@@ -180,7 +180,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         shown = f"{text} (default: {' '.join(map(str, values))})" if values else text
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, nargs="+", default=values, help=shown)
     parser.add_argument(
-        "--train-steps", type=int, default=0, help="weight updates of each training on a run (default: as `train` has it)"
+        "--train-steps",
+        type=int,
+        default=0,
+        help="weight updates of each training on a run (default: as `train` has it)",
     )
     parser.add_argument(
         "--folder", default=default.folder, help=f"where runs and results are kept (default: {default.folder})"
