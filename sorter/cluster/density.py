@@ -32,6 +32,8 @@ class DensityResult:
 
 #: A cluster may be cut into its parts as long as that makes at most this share of all points noise.
 _NOISE_OF_A_CUT = 0.1
+#: Clusters that come back from halves of the points to this adjusted Rand index are not cut into parts that do not.
+_COMES_BACK = 0.9
 #: Points of a half in `resample_agreement`, at most.
 _LARGEST_HALF = 5000
 
@@ -42,21 +44,45 @@ def density_clusters(
     """HDBSCAN (Campello, Moulavi & Sander 2013; McInnes & Healy 2017) on ``points`` (N, d), Euclidean.
 
     Fewer than two clusters' worth of points are all noise; points that are all alike are one cluster. Clusters of more than
-    ``largest_share`` of the points are cut along the tree into their parts, unless too much of them would become noise: then
-    they have no parts worth the name, and stay whole.
+    ``largest_share`` of the points are cut along the tree into their parts, unless too much of them would become noise, or the
+    clusters come back from halves of the points and the parts do not: then they have no parts worth the name, and stay whole.
     """
+    whole = _whole(points, min_cluster_size, min_samples, selection)
+    cut = _cut(points, whole, min_cluster_size, min_samples, selection, largest_share)
+    if np.array_equal(cut.labels, whole.labels):
+        return whole
+
+    def comes_back(result: DensityResult) -> bool:
+        found = resample_agreement(points, result, min_cluster_size, min_samples, selection, largest_share)
+        return found is not None and found >= _COMES_BACK
+
+    return whole if comes_back(whole) and not comes_back(cut) else cut
+
+
+def _whole(points: NDArray, min_cluster_size: int, min_samples: int, selection: str) -> DensityResult:
+    """`density_clusters` without a largest share."""
     n = len(points)
     if n < max(2 * min_cluster_size, min_samples + 1):
         return all_noise(n)
     if (points == points[0]).all():
         return DensityResult(np.zeros(n, np.int32), np.ones(n, np.float32), np.empty(0, TREE_DTYPE), np.ones(1))
-    whole = _hdbscan(points, min_cluster_size, min_samples, selection, 0)
-    largest = np.bincount(whole.labels[whole.labels >= 0], minlength=1).max()
-    if largest <= largest_share * n:
+    return _hdbscan(points, min_cluster_size, min_samples, selection, 0)
+
+
+def _cut(
+    points: NDArray, whole: DensityResult, min_cluster_size: int, min_samples: int, selection: str, largest_share: float
+) -> DensityResult:
+    """``whole``, or its clusters of more than ``largest_share`` of the points in parts that leave little of them as noise."""
+    if not len(whole.tree) or _largest(whole) <= largest_share * len(points):
         return whole
-    cut = _hdbscan(points, min_cluster_size, min_samples, selection, int(largest_share * n))
+    cut = _hdbscan(points, min_cluster_size, min_samples, selection, int(largest_share * len(points)))
     made_noise = (cut.labels < 0).mean() - (whole.labels < 0).mean()
     return cut if made_noise <= _NOISE_OF_A_CUT else whole
+
+
+def _largest(result: DensityResult) -> int:
+    """Points of the largest cluster."""
+    return int(np.bincount(result.labels[result.labels >= 0], minlength=1).max())
 
 
 def _hdbscan(points: NDArray, min_cluster_size: int, min_samples: int, selection: str, max_size: int) -> DensityResult:
@@ -121,15 +147,19 @@ def resample_agreement(
     largest_share: float = 1.0,
 ) -> float | None:
     """How much of ``result`` comes back from half of the points: adjusted Rand index of its labels there and those of the half's
-    own clusters (smallest size halved too), mean over 3 halves of at most 5,000 points; None where a half is too small."""
+    own clusters (smallest size halved too; cut into parts where those of ``result`` were), mean over 3 halves of at most 5,000
+    points; None where a half is too small."""
     n_half = min(len(points) // 2, _LARGEST_HALF)
     size = max(2, round(min_cluster_size * n_half / max(len(points), 1)))
     if n_half < max(2 * size, min_samples + 1):
         return None
+    if _largest(result) > largest_share * len(points):  # it was not cut
+        largest_share = 1.0
     found = []
     for seed in range(3):
         rows = np.random.default_rng(seed).choice(len(points), n_half, replace=False)
-        again = density_clusters(points[rows], size, min_samples, selection, largest_share)
+        whole = _whole(points[rows], size, min_samples, selection)
+        again = _cut(points[rows], whole, size, min_samples, selection, largest_share)
         found.append(adjusted_rand_index(result.labels[rows], again.labels) or 0.0)
     return round(float(np.mean(found)), 4)
 

@@ -350,3 +350,16 @@ def test_a_large_cluster_is_cut_into_its_parts_but_one_without_parts_stays_whole
     assert len(cut.persistence) == 5
     lump = np.concatenate([rng.normal(0, 0.1, (450, 2)), *far])
     assert (density_clusters(lump, 30, 5, largest_share=0.3).labels[:450] == 0).mean() > 0.8
+
+
+def test_a_cut_that_halves_do_not_bring_back_is_not_made(monkeypatch):
+    """A ring is one cluster however it is drawn; its parts are those of the draw."""
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, 2 * np.pi, 600)
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1) * rng.normal(10, 0.1, (600, 1))
+    points = np.concatenate([ring, *(rng.normal(c, 0.1, (60, 2)) for c in ((40, 0), (0, 40)))])
+    kept = density_clusters(points, 15, 5, largest_share=0.3)
+    assert len(kept.persistence) == 3 and (kept.labels[:600] == 0).all()
+    assert resample_agreement(points, kept, 15, 5, "eom", 0.3) > 0.9
+    monkeypatch.setattr("sorter.cluster.density._COMES_BACK", 2.0)
+    assert len(density_clusters(points, 15, 5, largest_share=0.3).persistence) > 3
