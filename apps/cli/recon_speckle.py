@@ -101,7 +101,11 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patterns", type=int, nargs="+", metavar="N", help="how many (default: 800 1600 3200 6400)")
     parser.add_argument("--hidden", type=int, nargs="+", metavar="N", help="units (default: 64 192 768)")
     parser.add_argument("--maps", help="maps of distances that it sees, separated by commas (default: all)")
-    parser.add_argument("--steps", type=int, help="steps of each training (default: 800)")
+    parser.add_argument("--steps", type=int, help="steps of each training at least (default: 800)")
+    parser.add_argument("--epochs", type=float, help="how often it sees each pattern at least (default: 12.8)")
+    parser.add_argument(
+        "--pool", metavar="FOLDER", help="learn from patterns that a training has drawn (the folder 'pool' of its .run)"
+    )
     parser.add_argument("--test-patterns", type=int, help="unseen patterns (default: 950)")
     parser.add_argument("--polydispersity", type=float, help="sigma over mean of the radii (default: 1/3)")
     parser.add_argument("--seed", type=int, default=0, help="root of all random numbers (default 0)")
@@ -173,7 +177,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     predictor = Predictor(args.weights, args.device)
     config = SpeckleEvaluateConfig(
-        args.patterns, min(args.patterns, 1900), not args.no_513, not args.no_rival, args.most
+        args.patterns, min(max(args.patterns, 40), 1900), not args.no_513, not args.no_rival, args.most
     )
     found = evaluate(predictor, config, args.seed)
     beyond = _beyond(predictor, args.beyond, args.seed) if args.beyond else None
@@ -206,9 +210,9 @@ def _curve(args: argparse.Namespace) -> int:
     from recon.speckle.learning_curve import LearningCurveConfig, learning_curve
 
     lists = {"patterns": args.patterns, "hidden": args.hidden, "maps": args.maps and args.maps.split(",")}
-    plain = {name: getattr(args, name) for name in ("steps", "test_patterns", "polydispersity")}
+    plain = {name: getattr(args, name) for name in ("steps", "epochs", "test_patterns", "polydispersity")}
     changes = {name: tuple(values) for name, values in lists.items() if values} | _given(plain)
-    rows = learning_curve(args.to, LearningCurveConfig(**changes), args.seed)
+    rows = learning_curve(args.to, LearningCurveConfig(**changes), args.seed, args.pool)
     write_learning_curve(Path(args.to), rows)
     if args.json:
         print_json({"seed": args.seed, "rows": rows})

@@ -26,20 +26,31 @@ def check_shape(shape: tuple[int, ...], smallest_px: int, where: str) -> None:
         )
 
 
-def check_standardised(patterns: NDArray, where: str) -> None:
-    """Raise InputError for patterns (N, n, n) that are constant, not finite or not of mean 0 and variance 1."""
+def check_varies(patterns: NDArray, where: str, first: int = 0, blocked: int = 0) -> None:
+    """Raise InputError for patterns (N, n, n) that hold NaN or infinity or are constant outside a corner of ``blocked`` pixels.
+
+    first: number of the first pattern in what ``where`` names.
+    """
+    finite = np.isfinite(patterns).all((1, 2))
+    if not finite.all():
+        raise InputError(f"{where}: pattern {first + int(np.argmin(finite))} holds NaN or infinity; mask and fill it first")
+    opened = np.ones(patterns.shape[1:], bool)
+    opened[:blocked, :blocked] = False
+    varies = np.ptp(patterns[:, opened], axis=1) > 0
+    if not varies.all():
+        outside = " outside the blocked corner" if blocked else ""
+        raise InputError(f"{where}: pattern {first + int(np.argmin(varies))} is constant{outside}; leave it out")
+
+
+def check_standardised(patterns: NDArray, where: str, first: int = 0) -> None:
+    """Raise InputError for patterns (N, n, n) that `check_varies` refuses or that are not of mean 0 and variance 1."""
+    check_varies(patterns, where, first)
     flat = np.asarray(patterns, np.float64).reshape(len(patterns), -1)
-    if not np.isfinite(flat).all():
-        raise InputError(
-            f"{where}: pattern {int(np.argmin(np.isfinite(flat).all(1)))} holds NaN or infinity; mask and fill it first"
-        )
     deviation = flat.std(1)
-    if (deviation == 0).any():
-        raise InputError(f"{where}: pattern {int(np.argmin(deviation))} is constant; leave it out")
     bad = (np.abs(flat.mean(1)) > _MEAN_TOLERANCE) | (np.abs(deviation - 1) > _DEVIATION_TOLERANCE)
     if bad.any():
         i = int(np.argmax(bad))
         raise InputError(
-            f"{where}: pattern {i} has mean {flat[i].mean():.3g} and standard deviation {deviation[i]:.3g}, not 0 and 1; "
-            "standardise it first (--standardise)"
+            f"{where}: pattern {first + i} has mean {flat[i].mean():.3g} and standard deviation {deviation[i]:.3g}, not 0 "
+            "and 1; standardise it first (--standardise)"
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from recon.speckle.pattern import STATISTICS, FormAndStructure, transposed_structure
 from sim.particles.disks import Disks, draw_disks
 from sim.scattering.disks import BLOCKED, detect, intensity, standardise
-from sorter.core.config import require
+from sorter.core.config import config_from_dict, require
 from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng
 
@@ -156,6 +156,18 @@ class SplitPool:
             structure = transposed_structure(structure) if transpose else structure
         form, statistics = torch.from_numpy(self._form[rows]), torch.from_numpy(self._statistics[rows])
         return form, statistics, structure, torch.from_numpy(self._label[rows])
+
+
+def read_pool(folder: str | Path) -> tuple[PatternConfig, int, tuple[str, ...], int]:
+    """What the patterns of a `SplitPool` are, their seed, the maps that they were taken apart into and how many there are.
+
+    Raises InputError for a folder without them.
+    """
+    path = Path(folder) / "settings.json"
+    require(path.exists(), f"{folder}: no patterns of a training there; give the folder 'pool' of its .run folder")
+    settings = json.loads(path.read_text())
+    seed, maps = settings.pop("seed"), tuple(settings.pop("maps"))
+    return config_from_dict(PatternConfig, settings), seed, maps, int(np.load(path.with_name("count.npy"))[0])
 
 
 def _same_settings(path: Path, settings: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ from sorter.core.config import require
 _log = logging.getLogger(__name__)
 _BLOCK = 32
 _TEN = 10
+_SMALLEST = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)
+"""Upper ends of the classes of smallest over median radius (1 is among the last: equal disks)."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0)
     sets = {}
     for name, case in cases.items():
         sets[name] = score(
-            predictor, case, seed, f"test {name}", config.patterns, features=name != "513" and config.with_rival
+            predictor, case, seed, _stream(name), config.patterns, features=name != "513" and config.with_rival
         )
         _log.info("%s: accuracy %.4f", name, sets[name].accuracy)
     scores = {name: class_scores(s.labels, s.predicted, len(counts)) for name, s in sets.items()}
@@ -132,6 +134,7 @@ def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0)
         **{f"errors_beyond_one_{name}": s.errors_beyond(1) for name, s in scores.items()},
         **{f"errors_{name}": s.errors_beyond(0) for name, s in scores.items()},
         **{f"accuracy_ten_{name}": _accuracy_of_ten(s) for name, s in sets.items()},
+        "polydisperse_by_smallest_disk": _by_smallest_disk(sets["polydisperse"], cases["polydisperse"], seed),
         "patterns": config.patterns,
         "seed": seed,
         "seconds_per_pattern": sets["257"].seconds / config.patterns,
@@ -142,6 +145,25 @@ def evaluate(predictor: Predictor, config: SpeckleEvaluateConfig, seed: int = 0)
     if config.with_rival:
         summary |= _rivals(sets, cases, config, seed)
     return Evaluation(summary, scores, sets, counts, predictor.meta)
+
+
+def _stream(name: str) -> str:
+    return f"test {name}"
+
+
+def _by_smallest_disk(scored: Scored, config: PatternConfig, seed: int) -> list[dict[str, float | int | None]]:
+    """Patterns and accuracy by the smallest radius over the median one: a disk that hardly scatters can hardly be counted."""
+    radii = [config.disks(seed, _stream("polydisperse"), i)[0].radii for i in range(len(scored.labels))]
+    bins = np.digitize([r.min() / np.median(r) for r in radii], _SMALLEST[:-1], right=False)
+    right = scored.predicted == scored.labels
+    return [
+        {
+            "smallest_below": below,
+            "patterns": int((bins == i).sum()),
+            "accuracy": float(right[bins == i].mean()) if (bins == i).any() else None,
+        }
+        for i, below in enumerate(_SMALLEST)
+    ]
 
 
 def _accuracy_of_ten(scored: Scored) -> float | None:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recon.speckle.check import check_shape, check_standardised
+from recon.speckle.check import check_shape, check_standardised, check_varies
 from recon.speckle.train import load_network
 from recon.training.predictor import TrainedNetwork
-from sim.scattering.disks import standardise
+from sim.scattering.disks import BLOCKED, standardise
 
 SHIPPED = Path(__file__).parent / "weights" / "small.safetensors"
 
@@ -68,12 +68,14 @@ class Predictor(TrainedNetwork):
         self, blocks: Iterable[NDArray], where: str = "patterns", *, standardise_first: bool = False, batch: int = 64
     ) -> Counts:
         """`predict` for blocks (N_i, n, n) of patterns that come one after the other."""
-        found = [np.empty((0, len(self.counts)), np.float32)]
+        found, first = [np.empty((0, len(self.counts)), np.float32)], 0
         for part in _parts(blocks, batch):
             check_shape(part.shape, self.smallest_px, where)
             if standardise_first:
+                check_varies(part, where, first, BLOCKED)
                 part = standardise(torch.from_numpy(part.astype(np.float32))).numpy()
-            check_standardised(part, where)
+            check_standardised(part, where, first)
+            first += len(part)
             found.append(self.logits(torch.from_numpy(part.astype(np.float32))).softmax(1).numpy())
         return Counts(self.counts, np.concatenate(found))
 

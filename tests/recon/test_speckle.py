@@ -1,7 +1,6 @@
 """Pattern split, networks, losses, rival, training at tiny size, prediction and its refusals."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -171,8 +170,7 @@ def test_ordered_cross_entropy():
 
 def test_learning_curve_of_the_command_line(tmp_path, monkeypatch, capsys):
     small = PatternConfig(**SMALL, polydispersity=0.3)
-    training = LearningCurveConfig.training
-    monkeypatch.setattr(LearningCurveConfig, "training", lambda *given: replace(training(*given), data=small))
+    monkeypatch.setattr(LearningCurveConfig, "test_data", small)
     call = ["recon", "speckle", "curve", "--to", str(tmp_path), "--patterns", "128", "160", "--hidden", "8", "16"]
     call += ["--maps", "intensity,log", "--steps", "5", "--test-patterns", "19", "--json"]
     assert main(call) == 0
@@ -184,6 +182,18 @@ def test_learning_curve_of_the_command_line(tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["rows"] == rows
     assert main([*call, "--maps", "colour"]) == 2
     assert "colour" in capsys.readouterr().err
+    drawn = [*call, "--to", str(tmp_path / "again"), "--pool", str(tmp_path / "pool"), "--seed", "9"]
+    assert main(drawn) == 0  # the two maps and seed 0 are the pool's
+    again = json.loads(capsys.readouterr().out)["rows"]
+    assert [r["parameters"] for r in again] == [r["parameters"] for r in rows]
+    assert main([*drawn, "--patterns", "1000"]) == 2 and "holds 160 patterns" in capsys.readouterr().err
+    assert main([*call, "--pool", str(tmp_path / "nowhere")]) == 2 and "no patterns" in capsys.readouterr().err
+
+
+def test_larger_trainings_take_more_steps():
+    config = LearningCurveConfig(patterns=(800, 60000))
+    steps = [config.training(n, 64, config.test_data).loop.steps for n in config.patterns]
+    assert steps == [800, 6000]
 
 
 # -- data
@@ -291,6 +301,20 @@ def test_bad_patterns_get_one_line(weights, spoil, message):
     with pytest.raises(InputError, match=message) as error:
         Predictor(weights).predict(spoil(x), "run/")
     assert "\n" not in str(error.value)
+
+
+def test_refusal_counts_from_the_first_pattern(weights):
+    x = patterns(5)[0].numpy()
+    raw = x.copy()
+    raw[3, 20, 20] = np.nan
+    with pytest.raises(InputError, match="pattern 3 holds NaN"):
+        Predictor(weights).predict(raw, batch=2)
+    with pytest.raises(InputError, match="run: pattern 3 holds NaN"):
+        Predictor(weights).predict(raw, "run", batch=2, standardise_first=True)
+    raw[3] = 0
+    raw[3, :5, :5] = 1
+    with pytest.raises(InputError, match="run: pattern 3 is constant outside the blocked corner"):
+        Predictor(weights).predict(raw, "run", batch=2, standardise_first=True)
 
 
 def test_standardise_first(weights):
