@@ -61,6 +61,8 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-at", type=int, metavar="STEP", help="stop early, at this step of the schedule")
     parser.add_argument("--batch", type=int, help="frames per step")
     parser.add_argument("--frames", type=int, help="simulated frames without noise (stielow2020: frames)")
+    parser.add_argument("--augmented", type=float, metavar="SHARE",
+                        help="frames under one of the paper's eleven filters (small, solids)")  # fmt: skip
     parser.add_argument("--width", type=int, help="channels of the first layer (small)")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
     parser.add_argument("--representation", help="harmonics, fundamental (the paper's) or nearest: of the orientation")
@@ -216,8 +218,11 @@ def _train(args: argparse.Namespace) -> int:
     from recon.shape.train import preset, train
 
     changes = _given({"batch": args.batch, "width": args.width, "representation": args.representation})
-    loop = {"steps": args.steps, "learning_rate": args.learning_rate}
-    changes |= {k: found for k, part in (("data", {"frames": args.frames}), ("loop", loop)) if (found := _given(part))}
+    parts = {
+        "data": {"frames": args.frames, "augmented": args.augmented},
+        "loop": {"steps": args.steps, "learning_rate": args.learning_rate},
+    }
+    changes |= {name: given for name, part in parts.items() if (given := _given(part))}
     config = preset(args.preset, **changes)
     meta = train(
         args.to, config, args.seed, device=args.device, preset_name=args.preset, bank=args.bank, stop_at=args.stop_at

@@ -11,11 +11,9 @@ from torch.nn import functional
 
 from recon.shape.data import Batch
 from recon.shape.network import Answer
+from recon.shape.pulls import MEDIAN_1, MEDIAN_3
 from recon.shape.solids import Solid
 from sim.symmetry import CONTINUOUS, distance_rad
-
-#: Median of |x| of a normal number; median of the length of a vector of three, over the root of 3.
-_MEDIAN_1, _MEDIAN_3 = 0.6745, 1.5382 / 3**0.5
 
 
 @torch.no_grad()
@@ -34,8 +32,8 @@ def calibrate(model: nn.Module, batches: Sequence[Batch], solids: Sequence[Solid
     ratio = torch.cat(turns)
     return {
         "temperature": best_temperature(torch.cat(logits), torch.cat(numbers)),
-        "radius_error": float(torch.cat(sizes).median() / _MEDIAN_1),
-        "orientation_error": float(ratio.median() / _MEDIAN_3) if len(ratio) else 1.0,
+        "radius_error": float(torch.cat(sizes).median() / MEDIAN_1),
+        "orientation_error": float(ratio.median() / MEDIAN_3) if len(ratio) else 1.0,
     }
 
 

@@ -13,6 +13,7 @@ from recon.shape.bank import GEOMETRY, Bank
 from recon.shape.harmonics import rotation
 from recon.shape.polar import ANGLES, PolarMap, polar_map, turned
 from sim.detector.masks import gap_pixels, stop_pixels
+from sim.detector.stielow import FILTERS, filter_counts
 from sim.orientation import multiply
 from sorter.core.config import require
 from sorter.core.seeds import child_rng
@@ -25,7 +26,8 @@ TRAINING_SEEDS = 2**40
 class ShapeDataConfig:
     """frames: noise-free frames in the bank; min_photons .. max_photons per frame and min_background .. max_background per
     pixel, log-uniform; masked: share of frames with beam stop, hole, gaps, a smaller detector or a missing panel; offset_px:
-    standard deviation of the beam centre."""
+    standard deviation of the beam centre; augmented: share of frames under one of the paper's eleven filters (of which the
+    network is not told: what they cut away counts as measured)."""
 
     frames: int = 20000
     min_photons: float = 1e3
@@ -34,12 +36,14 @@ class ShapeDataConfig:
     max_background: float = 0.1
     masked: float = 0.5
     offset_px: float = 0.4
+    augmented: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.frames >= 16, f"frames = {self.frames}: need at least 16")
         require(0 < self.min_photons <= self.max_photons, "photons: need 0 < min <= max")
         require(0 < self.min_background <= self.max_background, "background: need 0 < min <= max")
         require(0 <= self.masked <= 1, f"masked = {self.masked}: must lie in 0..1")
+        require(0 <= self.augmented <= 1, f"augmented = {self.augmented}: must lie in 0..1")
         require(self.offset_px >= 0, f"offset_px = {self.offset_px}: must be 0 or more")
 
 
@@ -65,12 +69,20 @@ class Batch:
 
 
 class Batches:
-    """Batches by number: the same number, the same batch. upright: without turns and mirror images."""
+    """Batches by number: the same number, the same batch. augmented_from: the first one with augmented frames; upright: without
+    turns and mirror images."""
 
     def __init__(
-        self, bank: Bank, config: ShapeDataConfig, seed: int, masks: int = 64, centres: int = 16, upright: bool = False
-    ) -> None:
-        self.bank, self.config, self.seed, self.upright = bank, config, seed, upright
+        self, bank: Bank, config: ShapeDataConfig, seed: int, augmented_from: int = 0, upright: bool = False,
+        masks: int = 64, centres: int = 16,
+    ) -> None:  # fmt: skip
+        self.bank, self.config, self.seed, self.augmented_from, self.upright = (
+            bank,
+            config,
+            seed,
+            augmented_from,
+            upright,
+        )
         rng = child_rng(seed, "shape", "masks")
         self.masks = torch.from_numpy(np.stack([_random_mask(rng) for _ in range(masks)]))
         offsets = rng.normal(0, config.offset_px, (centres, 2))
@@ -80,7 +92,7 @@ class Batches:
         """The batch ``number`` of ``size`` frames."""
         rng = child_rng(self.seed, "shape", "batch", number)
         rows = np.sort(rng.integers(0, len(self.bank), size))
-        counts = torch.from_numpy(self._counts(self.bank.shares(rows), rng))
+        counts = torch.from_numpy(self._filtered(self._counts(self.bank.shares(rows), rng), number))
         good = torch.ones(size, *GEOMETRY.shape_px, dtype=torch.bool)
         covered = torch.from_numpy(rng.random(size) < self.config.masked)
         good[covered] = self.masks[rng.integers(0, len(self.masks), int(covered.sum()))]
@@ -97,11 +109,20 @@ class Batches:
             torch.from_numpy(steps * (2 * np.pi / ANGLES)),
         )
 
-    def _counts(self, shares: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    def _counts(self, shares: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.int64]:
         config, size = self.config, (len(shares), 1, 1)
         photons = np.exp(rng.uniform(np.log(config.min_photons), np.log(config.max_photons), size))
         background = np.exp(rng.uniform(np.log(config.min_background), np.log(config.max_background), size))
-        return rng.poisson(shares * photons + background).astype(np.float32)
+        return rng.poisson(shares * photons + background)
+
+    def _filtered(self, counts: NDArray[np.int64], number: int) -> NDArray[np.float32]:
+        if number < self.augmented_from:
+            return counts.astype(np.float32)
+        rng = child_rng(self.seed, "shape", "filters", number)
+        names = rng.choice(list(FILTERS), len(counts))
+        for row in np.flatnonzero(rng.random(len(counts)) < self.config.augmented):
+            counts[row] = filter_counts(counts[row], str(names[row]), rng)
+        return counts.astype(np.float32)
 
 
 def _random_mask(rng: np.random.Generator) -> NDArray[np.bool_]:

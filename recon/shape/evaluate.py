@@ -16,6 +16,7 @@ from recon.shape.data import TRAINING_SEEDS
 from recon.shape.errors import HIGH_NM, LOW_NM, PoseErrors, pose_errors
 from recon.shape.msft import msft_shares
 from recon.shape.predict import Poses, Predictor
+from recon.shape.pulls import Pulls, pulls, told_outliers
 from recon.shape.refine import RefineConfig, Refined, Refiner
 from recon.shape.rival import simplex_fit
 from recon.shape.solids import solid
@@ -84,15 +85,17 @@ def msft_frames(count: int, seed: int, photons: float) -> TestFrames:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """summary: JSON-ready figures; test: the frames; poses, errors: of the network; refined, refined_errors: of the
-    first frames (None where none was refined); rival: trace of the simplex, see `_rival`."""
+    """summary: JSON-ready figures; test: the frames; poses, errors, pulls: of the network; refined, refined_errors,
+    refined_pulls: of the first frames (None where none was refined); rival: trace of the simplex, see `_rival`."""
 
     summary: dict[str, Any]
     test: TestFrames
     poses: Poses
     errors: PoseErrors
+    pulls: Pulls | None
     refined: Refined | None
     refined_errors: PoseErrors | None
+    refined_pulls: Pulls | None
     rival: dict[str, Any] | None
 
 
@@ -124,14 +127,18 @@ def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1) -
         "model": config.model, "seed": seed, "device": str(predictor.device),
         "refined_frames": 0, "refined_median_mean_relative_error": None,
     }  # fmt: skip
-    refined, refined_errors, trace = None, None, None
+    told = pulls(errors, poses.radius_error_nm, poses.orientation_error_deg)
+    if told is not None:
+        summary |= told.figures() | _outliers(errors, told, test)
+    refined, refined_errors, refined_told, trace = None, None, None, None
     if config.refined:
         refined, refined_errors, figures = _refine(test, good, poses, config)
-        summary |= figures
+        refined_told = pulls(refined_errors, refined.radius_error_nm, refined.orientation_error_deg)
+        summary |= figures | refined_told.figures("refined_")
     if config.rival:
         trace = _rival(test, config.rival, seed)
         summary |= _compared(trace, refined_errors, summary)
-    return Evaluation(summary, test, poses, errors, refined, refined_errors, trace)
+    return Evaluation(summary, test, poses, errors, told, refined, refined_errors, refined_told, trace)
 
 
 def errors_of(predictor: Predictor, test: TestFrames) -> dict[str, Any]:
@@ -166,6 +173,17 @@ def _figures(errors: PoseErrors) -> dict[str, Any]:
     }
 
 
+def _outliers(errors: PoseErrors, told: Pulls, test: TestFrames) -> dict[str, float | None]:
+    """What the outliers are, and whether the network knew."""
+    which = errors.mean > OUTLIER
+    some = bool(which.any())
+    return {
+        "outliers_among_least_certain_5_percent": told_outliers(which, told.told_deg),
+        "outlier_median_radius_nm": float(np.median(test.radius_nm.numpy()[which])) if some else None,
+        "outlier_median_photons": float(np.median(test.photons[which])) if some else None,
+    }
+
+
 def _single(predictor: Predictor, test: TestFrames, good: NDArray[np.bool_]) -> float:
     """Seconds for a frame that comes alone (median)."""
     spent = []
@@ -194,7 +212,6 @@ def _refine(test: TestFrames, good, poses: Poses, config: ShapeEvaluateConfig) -
         "refined_seconds_per_frame": seconds,
         "refined_patterns_per_frame": found.patterns / count,
         "refined_unexplained_share": float(found.unexplained.mean()),
-        "refined_radius_error_pull": float(np.median(np.abs(errors.radius_nm) / found.radius_error_nm) / 0.6745),
     }  # fmt: skip
 
 

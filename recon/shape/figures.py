@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy import stats
 
 from recon.shape.errors import PoseErrors
-from recon.shape.evaluate import Evaluation
+from recon.shape.evaluate import OUTLIER, Evaluation
 from recon.shape.evaluate_solids import BRIGHT_PHOTONS, SolidsEvaluation
 from recon.training.scores import class_scores
 from sorter.core.errors import InputError
@@ -22,7 +23,8 @@ _BINS = np.logspace(-4.5, 0, 60)
 
 
 def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -> None:
-    """evaluation.json, errors.png and, with a rival, rival.png; ``further``: more JSON-ready results to keep.
+    """evaluation.json, errors.png, pulls.png where errors are told and, with a rival, rival.png; ``further``: more JSON-ready
+    results to keep.
 
     Raises InputError where ``folder`` cannot be written.
     """
@@ -32,6 +34,8 @@ def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -
         text = json.dumps({**found.summary, **further, "rival_trace": rival}, indent=1)
         (folder / "evaluation.json").write_text(text + "\n")
         errors_figure(found.errors, found.refined_errors).savefig(folder / "errors.png")
+        if found.pulls is not None:
+            pulls_figure(found).savefig(folder / "pulls.png")
         if found.rival is not None:
             rival_figure(found.rival, found.summary, further.get("subsets", [])).savefig(folder / "rival.png")
         if "curves" in further:
@@ -69,6 +73,28 @@ def errors_figure(network: PoseErrors, refined: PoseErrors | None) -> Figure:
         axes.set(xscale="log", ylabel=f"frames ({name})")
         axes.legend(fontsize=8)
     axes.set_xlabel("relative error of the five parameters")
+    return figure
+
+
+def pulls_figure(found: Evaluation) -> Figure:
+    """True over told errors of radius and orientation beside what they should follow; error against radius, by photons."""
+    figure = new_figure(11, 3.4)
+    radius, orientation, sizes = figure.subplots(1, 3)
+    bins, lengths = np.linspace(-4, 4, 41), np.linspace(0, 2.5, 41)
+    for told, color, label in ((found.pulls, "#1f77b4", "network"), (found.refined_pulls, "#2ca02c", "refined")):
+        if told is not None:
+            style = {"density": True, "histtype": "step", "color": color, "label": label}
+            radius.hist(np.clip(told.radius, bins[0], bins[-1]), bins, **style)
+            orientation.hist(np.clip(told.orientation, 0, lengths[-1]), lengths, **style)
+    radius.plot(bins, stats.norm.pdf(bins), color="0.5", lw=1, label="honest")
+    orientation.plot(lengths, stats.chi(3, scale=3**-0.5).pdf(lengths), color="0.5", lw=1, label="honest")
+    radius.set(xlabel="radius: error / told error", ylabel="density")
+    orientation.set(xlabel="orientation: angle / told error")
+    radius.legend(fontsize=8)
+    dots = sizes.scatter(found.test.radius_nm, found.errors.mean, 3, np.log10(found.test.photons), cmap="viridis")
+    sizes.axhline(OUTLIER, color="0.5", lw=0.8, ls=":")
+    sizes.set(yscale="log", xlabel="radius (nm)", ylabel="mean relative error (network)")
+    figure.colorbar(dots, ax=sizes, label="log10 photons")
     return figure
 
 

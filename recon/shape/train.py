@@ -66,15 +66,19 @@ class ShapeTrainConfig:
             solid(name)
 
 
-def _loop(steps: int) -> LoopConfig:
-    return LoopConfig(steps=steps, learning_rate=3e-3, average=0.995, checkpoint_steps=50)
+def _loop(steps: int, schedule: str = "cosine") -> LoopConfig:
+    return LoopConfig(steps=steps, learning_rate=3e-3, schedule=schedule, average=0.995, checkpoint_steps=50)
 
 
-#: small, solids: those of the shipped weights, half an hour and a few minutes of one core. stielow2020: the paper's network,
-#: data, augmentation and loss; 60 passes over its 11-fold set.
+#: small, solids: those of the shipped weights, less than an hour of one core each; small sees clean frames first, then clean
+#: and augmented ones. stielow2020: the paper's network, data, augmentation and loss; 60 passes over its 11-fold set.
 PRESETS = {
-    "small": ShapeTrainConfig(width=32, data=ShapeDataConfig(frames=16384), loop=_loop(4500)),
-    "solids": ShapeTrainConfig(solids=ALL_SOLIDS, data=ShapeDataConfig(frames=6144), loop=_loop(450)),
+    "small": ShapeTrainConfig(
+        width=32, data=ShapeDataConfig(frames=16384, augmented=0.5), loop=_loop(7500, "two cosines")
+    ),
+    "solids": ShapeTrainConfig(
+        solids=ALL_SOLIDS, width=24, data=ShapeDataConfig(frames=6144, min_photons=1e2), loop=_loop(3000)
+    ),
     "stielow2020": ShapeTrainConfig(
         "resnet34", representation="fundamental", batch=64, data=ShapeDataConfig(frames=25058),
         loop=LoopConfig(steps=60 * 11 * 20047 // 64, learning_rate=1e-3, warmup_steps=1, schedule="constant", weight_decay=0.0,
@@ -94,7 +98,10 @@ def preset(name: str, **changes: Any) -> ShapeTrainConfig:
     for part, cls in (("data", ShapeDataConfig), ("loop", LoopConfig)):
         if part in changes:
             changes[part] = config_from_dict(cls, {**asdict(getattr(base, part)), **changes[part]})
-    return replace(base, **changes)
+    config = replace(base, **changes)
+    if config.data.augmented == 0 and config.loop.schedule == "two cosines":  # nothing begins with the second
+        config = replace(config, loop=replace(config.loop, schedule="cosine"))
+    return config
 
 
 def build_network(config: dict[str, Any]) -> nn.Module:
@@ -160,7 +167,8 @@ def _source(config: ShapeTrainConfig, root: int, folder: Path) -> tuple[Callable
         images = StielowImages(folder, config.data.frames, root, config.batch)
         return images.loss, images.validation
     solids = [solid(name) for name in config.solids]
-    batches = Batches(make_bank(folder, solids, config.data.frames, root), config.data, root)
+    bank = make_bank(folder, solids, config.data.frames, root)
+    batches = Batches(bank, config.data, root, augmented_from=config.loop.turn)
 
     def loss(model: nn.Module, step: int) -> Tensor:
         batch = batches.batch(step, config.batch)

@@ -21,13 +21,16 @@ from sorter.core.config import require
 from sorter.core.errors import InputError
 
 _log = logging.getLogger(__name__)
+#: Share of the steps in the first of two cosines.
+FIRST_PART = 0.6
 
 
 @dataclass(frozen=True)
 class LoopConfig:
     """steps of the optimiser; learning_rate: the highest (warmed up over warmup_steps, then a cosine down to a hundredth, or
-    held where schedule is "constant"); weight_decay: AdamW (0: Adam); average: decay of the averaged weights that are kept
-    (0: the last ones); checkpoint_steps between checkpoints."""
+    held where schedule is "constant", or one over FIRST_PART of the steps and another from half the rate where it is "two
+    cosines", for data that change then; restarts: Loshchilov and Hutter 2017); weight_decay: AdamW (0: Adam); average: decay
+    of the averaged weights that are kept (0: the last ones); checkpoint_steps between checkpoints."""
 
     steps: int = 10000
     learning_rate: float = 2e-3
@@ -40,16 +43,24 @@ class LoopConfig:
     def __post_init__(self) -> None:
         require(self.steps >= 1, f"steps = {self.steps}: need at least 1")
         require(self.learning_rate > 0, f"learning_rate = {self.learning_rate}: must be positive")
-        require(self.schedule in ("cosine", "constant"), f"schedule = {self.schedule}: cosine or constant")
+        known = ("cosine", "constant", "two cosines")
+        require(self.schedule in known, f"schedule = {self.schedule}: one of {', '.join(known)}")
         require(0 <= self.average < 1, f"average = {self.average}: must lie in 0..1")
         require(self.checkpoint_steps >= 1, f"checkpoint_steps = {self.checkpoint_steps}: need at least 1")
+
+    @property
+    def turn(self) -> int:
+        """Step at which the second cosine begins (0 where there is one only)."""
+        return round(FIRST_PART * self.steps) if self.schedule == "two cosines" else 0
 
     def rate(self, step: int) -> float:
         """Learning rate at ``step``."""
         rate = self.learning_rate * min(1.0, (step + 1) / max(self.warmup_steps, 1))
-        if self.schedule == "cosine":
-            rate *= 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return rate
+        if self.schedule == "constant":
+            return rate
+        begin, end = (0, self.turn) if step < self.turn else (self.turn, self.steps)
+        rate *= 0.5 if begin else 1.0
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - begin) / (end - begin))))
 
 
 class Average:

@@ -12,7 +12,7 @@ from recon.shape import curves as shape_curves
 from recon.shape.bank import GEOMETRY, make_bank, signals
 from recon.shape.calibrate import best_temperature
 from recon.shape.data import Batches, ShapeDataConfig, mirrored_coefficients
-from recon.shape.errors import from_scaled, pose_errors, quaternion_spans, scaled_targets
+from recon.shape.errors import PoseErrors, from_scaled, pose_errors, quaternion_spans, scaled_targets
 from recon.shape.evaluate import ShapeEvaluateConfig, errors_of, evaluate, recipe_frames
 from recon.shape.evaluate_solids import calibration_error, evaluate_solids
 from recon.shape.figures import curves_figure, rival_figure, write_solids
@@ -24,6 +24,7 @@ from recon.shape.network import ShapeNet
 from recon.shape.network_stielow import ResNet34Tanh
 from recon.shape.polar import polar_map, turned
 from recon.shape.predict import Predictor, check_geometry
+from recon.shape.pulls import pulls, told_outliers
 from recon.shape.refine import RefineConfig, Refiner
 from recon.shape.rival import nelder_mead_step, simplex_fit
 from recon.shape.solids import solid
@@ -175,6 +176,16 @@ def test_batches_show_what_they_say(bank):
     assert (again - batch.maps)[:, 0].abs().mean() < 0.06
     seen = mirrored_coefficients(ICO.harmonics.of(batch.quaternion), (6, 10), batch.mirrored, batch.turn_rad)
     torch.testing.assert_close(ICO.harmonics.of(q), seen)
+
+
+def test_augmented_frames_begin_with_their_batch_and_leave_the_others_alone(bank):
+    plain = Batches(bank, ShapeDataConfig(frames=32), 0)
+    some = Batches(bank, ShapeDataConfig(frames=32, augmented=0.5), 0, augmented_from=1)
+    assert torch.equal(plain.batch(0, 16).maps, some.batch(0, 16).maps)
+    same = [torch.equal(a, b) for a, b in zip(plain.batch(1, 16).maps, some.batch(1, 16).maps, strict=True)]
+    assert 4 <= sum(same) < 16
+    assert torch.equal(some.batch(1, 16).maps, some.batch(1, 16).maps)
+    assert preset("small").loop.turn == 4500 and preset("small", data={"augmented": 0.0}).loop.turn == 0
 
 
 def test_bank_is_kept_and_refuses_another(bank, tmp_path):
@@ -398,10 +409,10 @@ def test_evaluate_prints_the_keys(capsys, tmp_path):
     assert main(["recon", "shape", "evaluate", "--frames", "4", "--refined", "2", "--json", "--to", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     keys = ("median_mean_relative_error", "refined_median_mean_relative_error", "outlier_share", "frames", "refined_frames",
-            "seconds_per_frame", "preset", "weights", "seed")  # fmt: skip
+            "seconds_per_frame", "preset", "weights", "seed", "orientation_error_pull", "refined_radius_coverage_95")  # fmt: skip
     assert all(key in found for key in keys)
     assert found["seed"] == 1 and found["refined_frames"] == 2 and found["median_mean_relative_error"] < 0.05
-    assert (tmp_path / "errors.png").stat().st_size > 5000
+    assert all((tmp_path / f"{name}.png").stat().st_size > 5000 for name in ("errors", "pulls"))
     assert main(["recon", "shape", "evaluate", "--seed", str(2**40)]) == 2
 
 
@@ -452,6 +463,23 @@ def test_solids_with_a_free_aspect_keep_the_networks_answer(test_frames, tmp_pat
         assert found.columns["unexplained"].dtype == bool and len(found.sheet) == (2 if refined else 0)
     with pytest.raises(InputError, match="free aspect"):
         reconstruct(predictor, [test_frames.frames[:2]], 2, ALL_GOOD, GEOMETRY, known="plate", refine=quick)
+
+
+def test_pulls_of_honest_and_boastful_errors():
+    rng = np.random.default_rng(0)
+    told_nm, told_deg = rng.uniform(0.1, 2, 20000), rng.uniform(0.1, 3, 20000)
+    angle = np.linalg.norm(rng.normal(size=(20000, 3)), axis=1) / 3**0.5 * told_deg
+    errors = PoseErrors(np.zeros((20000, 5)), np.zeros((20000, 5)), angle, rng.normal(size=20000) * told_nm)
+    honest = pulls(errors, told_nm, told_deg).figures()
+    for name, expected in (("error_pull", 1), ("coverage_95", 0.95)):
+        assert [honest[f"{what}_{name}"] for what in ("radius", "orientation")] == pytest.approx(
+            [expected] * 2, rel=0.02
+        )
+    boastful = pulls(errors, told_nm / 2, told_deg / 2).figures("refined_")
+    assert boastful["refined_radius_error_pull"] == pytest.approx(2, rel=0.02)
+    assert boastful["refined_orientation_coverage_95"] < 0.8
+    assert pulls(errors, np.full(20000, np.nan), told_deg) is None
+    assert told_outliers(told_deg > 2.9, told_deg) == 1 and told_outliers(told_deg > 9, told_deg) is None
 
 
 def test_calibration_error_of_honest_and_boastful_confidence():
