@@ -251,7 +251,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         args.frames, args.refined, args.rival, model, photons, options, RefineConfig(rung=args.rung)
     )
     predictor = Predictor(args.weights, args.device)
-    found = evaluate(predictor, config, args.seed)
+    found = evaluate(predictor, config, args.seed, Path(args.to) / "simplex.json" if args.to else None)
     further: dict[str, Any] = {}
     if args.curves:
         from recon.shape.curves import curves

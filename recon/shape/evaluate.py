@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,13 @@ from recon.shape.msft import msft_shares
 from recon.shape.predict import Poses, Predictor
 from recon.shape.pulls import Pulls, pulls, told_outliers
 from recon.shape.refine import RefineConfig, Refined, Refiner
-from recon.shape.rival import simplex_fit
+from recon.shape.rival import simplex_errors
 from recon.shape.solids import solid
 from sim.dataset import SimulatedFrames
 from sim.symmetry import random_in_fundamental
 from sorter.core.config import require
 from sorter.core.seeds import child_rng
 
-_log = logging.getLogger(__name__)
 OUTLIER = 0.05
 _SOLID = "icosahedron"
 _SINGLE = 16
@@ -86,7 +85,7 @@ def msft_frames(count: int, seed: int, photons: float) -> TestFrames:
 @dataclass(frozen=True)
 class Evaluation:
     """summary: JSON-ready figures; test: the frames; poses, errors, pulls: of the network; refined, refined_errors,
-    refined_pulls: of the first frames (None where none was refined); rival: trace of the simplex, see `_rival`."""
+    refined_pulls: of the first frames (None where none was refined); rival: see `recon.shape.rival.simplex_errors`."""
 
     summary: dict[str, Any]
     test: TestFrames
@@ -99,8 +98,9 @@ class Evaluation:
     rival: dict[str, Any] | None
 
 
-def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1) -> Evaluation:
-    """Errors of the network and of the refinement that begins with its answers; the rival on the first frames.
+def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1, keep: Path | None = None) -> Evaluation:
+    """Errors of the network and of the refinement that begins with its answers; the rival on the first frames (its results
+    are kept in the file ``keep``, where one is given, and not computed again).
 
     Raises InputError for seeds of the range that trainings draw from and weights that do not know icosahedra.
     """
@@ -136,7 +136,7 @@ def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1) -
         refined_told = pulls(refined_errors, refined.radius_error_nm, refined.orientation_error_deg)
         summary |= figures | refined_told.figures("refined_")
     if config.rival:
-        trace = _rival(test, config.rival, seed)
+        trace = _rival(test, config, seed, keep)
         summary |= _compared(trace, refined_errors, summary)
     return Evaluation(summary, test, poses, errors, told, refined, refined_errors, refined_told, trace)
 
@@ -218,25 +218,13 @@ def _refine(test: TestFrames, good, poses: Poses, config: ShapeEvaluateConfig) -
 # -- the rival -----------------------------------------------------------------------------------------------------------
 
 
-def _rival(test: TestFrames, count: int, seed: int) -> dict[str, Any]:
-    """The simplex on the first frames: errors (F, steps + 1) mean relative, patterns (steps + 1,) per start on average,
-    seconds."""
-    count = min(count, len(test.frames))
-    begin = time.perf_counter()
-    errors, patterns = [], []
-    for number in range(count):
-        fit = simplex_fit(test.frames[number], solid(_SOLID), seed, number)
-        rows = [number] * len(fit.radius_nm)
-        found = pose_errors(torch.from_numpy(fit.quaternion), torch.from_numpy(fit.radius_nm), test.quaternion[rows],
-                            test.radius_nm[rows])  # fmt: skip
-        errors.append(found.mean)
-        patterns.append(fit.patterns)
-        _log.info("simplex: frame %d of %d, error %.4f", number + 1, count, found.mean[-1])
-    return {
-        "errors": np.array(errors),
-        "patterns": np.mean(patterns, 0),
-        "seconds": (time.perf_counter() - begin) / count,
-    }
+def _rival(test: TestFrames, config: ShapeEvaluateConfig, seed: int, keep: Path | None) -> dict[str, Any]:
+    """The simplex on the first frames, see `recon.shape.rival.simplex_errors`."""
+    first = slice(0, config.rival)
+    about = {"seed": seed, "model": config.model, "msft_photons": config.msft_photons, "options": config.options}
+    return simplex_errors(
+        test.frames[first], solid(_SOLID), test.quaternion[first], test.radius_nm[first], seed, about, keep
+    )
 
 
 def _compared(trace: dict[str, Any], refined: PoseErrors | None, summary: dict[str, Any]) -> dict[str, Any]:

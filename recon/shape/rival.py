@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recon.shape.bank import signals
-from recon.shape.errors import HIGH_NM, LOW_NM
+from recon.shape.errors import HIGH_NM, LOW_NM, pose_errors
 from recon.shape.harmonics import rotation
 from recon.shape.solids import Solid
 from sim.orientation import multiply
 from sim.recipes.base import single_thread
 from sim.symmetry import random_in_fundamental
+from sorter.core.errors import InputError
 from sorter.core.seeds import child_rng
 
+_log = logging.getLogger(__name__)
 STARTS, STEPS = 50, 50
 _SIZE = np.array([0.06 * (HIGH_NM - LOW_NM), 0.15, 0.15, 0.15])
 
@@ -109,3 +117,62 @@ def nelder_mead_step(simplex: NDArray, costs: NDArray, cost) -> tuple[NDArray, N
             -1, vertices
         )
     return simplex, costs
+
+
+def simplex_errors(
+    frames: NDArray,
+    solid: Solid,
+    q: Tensor,
+    radius_nm: Tensor,
+    seed: int,
+    about: dict[str, Any],
+    keep: Path | None = None,
+) -> dict[str, Any]:
+    """The simplex on ``frames`` (F, ny, nx) whose truth is q (F, 4) and radius_nm (F,).
+
+    Returns errors (F, steps + 1) mean relative after each step, patterns (steps + 1,) computed until then and seconds, both means
+    over frames. keep: file that each frame's result goes to, so that a run that was stopped goes on; ``about``, JSON-ready,
+    says which frames these are. Raises InputError where the file is about others.
+    """
+    rows = _kept(keep, about)
+    for number in range(len(rows), len(frames)):
+        begin = time.perf_counter()
+        fit = simplex_fit(frames[number], solid, seed, number)
+        again = [number] * len(fit.radius_nm)
+        found = pose_errors(
+            torch.from_numpy(fit.quaternion),
+            torch.from_numpy(fit.radius_nm),
+            q[again],
+            radius_nm[again],
+            solid.symmetry,
+        )
+        rows.append(
+            {"errors": found.mean.tolist(), "patterns": fit.patterns.tolist(), "seconds": time.perf_counter() - begin}
+        )
+        _log.info("simplex: frame %d of %d, error %.4f", number + 1, len(frames), found.mean[-1])
+        _keep(keep, about, rows)
+    errors, patterns, seconds = (
+        np.array([row[k] for row in rows[: len(frames)]]) for k in ("errors", "patterns", "seconds")
+    )
+    return {"errors": errors, "patterns": patterns.mean(0), "seconds": float(seconds.mean())}
+
+
+def _kept(path: Path | None, about: dict[str, Any]) -> list[dict[str, Any]]:
+    if path is None or not path.exists():
+        return []
+    stored = json.loads(path.read_text())
+    if stored["about"] != json.loads(json.dumps(about)):
+        raise InputError(f"{path}: the simplex on other frames; delete it or choose another folder")
+    return stored["frames"]
+
+
+def _keep(path: Path | None, about: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    if path is None:
+        return
+    temporary = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps({"about": about, "frames": rows}))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error

@@ -74,7 +74,7 @@ def _loop(steps: int, schedule: str = "cosine") -> LoopConfig:
 #: and augmented ones. stielow2020: the paper's network, data, augmentation and loss; 60 passes over its 11-fold set.
 PRESETS = {
     "small": ShapeTrainConfig(
-        width=32, data=ShapeDataConfig(frames=16384, augmented=0.5), loop=_loop(7500, "two cosines")
+        width=32, data=ShapeDataConfig(frames=16384, augmented=0.5), loop=_loop(6750, "two cosines")
     ),
     "solids": ShapeTrainConfig(
         solids=ALL_SOLIDS, width=24, data=ShapeDataConfig(frames=6144, min_photons=1e2), loop=_loop(3000)

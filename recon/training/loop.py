@@ -22,7 +22,7 @@ from sorter.core.errors import InputError
 
 _log = logging.getLogger(__name__)
 #: Share of the steps in the first of two cosines.
-FIRST_PART = 0.6
+FIRST_PART = 2 / 3
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 
 from apps.cli.__main__ import main
 from recon.shape import curves as shape_curves
+from recon.shape import rival as shape_rival
 from recon.shape.bank import GEOMETRY, make_bank, signals
 from recon.shape.calibrate import best_temperature
 from recon.shape.data import Batches, ShapeDataConfig, mirrored_coefficients
@@ -427,6 +428,36 @@ def test_evaluate_on_frames_of_another_model_and_with_the_rival(test_frames, tmp
     trace = {"errors": errors, "patterns": fit.patterns, "seconds": 1.0}
     rival_figure(trace, found.summary, [errors_of(predictor, test_frames)]).savefig(tmp_path / "rival.png")
     assert (tmp_path / "rival.png").stat().st_size > 5000
+
+
+def test_simplex_goes_on_where_it_was_stopped(test_frames, tmp_path, monkeypatch):
+    fitted = []
+
+    def quick(frame, solid, seed, number):
+        fitted.append(number)
+        return simplex_fit(frame, solid, seed, number, starts=2, steps=1)
+
+    monkeypatch.setattr(shape_rival, "simplex_fit", quick)
+
+    def errors(count, about, keep=tmp_path / "simplex.json"):
+        return shape_rival.simplex_errors(
+            test_frames.frames[:count],
+            ICO,
+            test_frames.quaternion[:count],
+            test_frames.radius_nm[:count],
+            0,
+            about,
+            keep,
+        )
+
+    first = errors(1, {"seed": 0})
+    both = errors(2, {"seed": 0})
+    assert fitted == [0, 1] and np.array_equal(both["errors"][0], first["errors"][0]) and both["errors"].shape == (2, 2)
+    with pytest.raises(InputError, match="other frames"):
+        errors(2, {"seed": 1})
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        errors(1, {}, tmp_path / "file" / "simplex.json")
 
 
 def test_curves_tell_the_wrong_wavelength_from_the_right_one(monkeypatch, tmp_path):

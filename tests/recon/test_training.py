@@ -72,7 +72,7 @@ def test_rate_warms_up_and_falls():
     rates = [config().rate(step) for step in range(60)]
     assert rates[0] < rates[4] and rates[4] > rates[30] > rates[59] > 0
     twice = config(schedule="two cosines", warmup_steps=1)
-    assert twice.turn == round(0.6 * twice.steps) and config().turn == 0
+    assert twice.turn == round(twice.steps * 2 / 3) and config().turn == 0
     rates = [twice.rate(step) for step in range(twice.steps)]
     assert max(rates[twice.turn :]) == rates[twice.turn] == rates[0] / 2 > 10 * rates[twice.turn - 1]
     held = config(schedule="constant")
