@@ -39,7 +39,10 @@ def _add_reconstruct(parser: argparse.ArgumentParser, refine: bool) -> None:
     parser.add_argument(
         "--solid", help="what all frames show (default: the label, where it is a solid; else the network says)"
     )
-    parser.add_argument("--weights", metavar="FILE", help="weights, or 'solids' (default: the shipped ones that fit)")
+    parser.add_argument(
+        "--weights", metavar="FILE",
+        help="weights, or shipped: small (icosahedra), augmented (the same, spoiled frames), solids (default: those that fit)",
+    )  # fmt: skip
     parser.add_argument("--name", default="shape", help="name of the result in the work folder (default: %(default)s)")
     parser.add_argument("--to", metavar="CSV", help="also write a table")
     parser.add_argument("--sheet", metavar="PNG", help="picture sheet (default: NAME.png in the work folder)")
@@ -53,16 +56,17 @@ def _add_reconstruct(parser: argparse.ArgumentParser, refine: bool) -> None:
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--preset", default="small", help="small, solids (minutes on a CPU) or stielow2020 (the paper's)"
+        "--preset", default="small", help="small, augmented, solids (an hour on a CPU) or stielow2020 (the paper's)"
     )
     parser.add_argument("--to", default="shape.safetensors", metavar="FILE", help="weights to write (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="root of all random numbers (default 0)")
     parser.add_argument("--steps", type=int, help="steps of the optimiser")
     parser.add_argument("--stop-at", type=int, metavar="STEP", help="stop early, at this step of the schedule")
+    parser.add_argument("--checkpoint-steps", type=int, metavar="N", help="steps between checkpoints")
     parser.add_argument("--batch", type=int, help="frames per step")
     parser.add_argument("--frames", type=int, help="simulated frames without noise (stielow2020: frames)")
     parser.add_argument("--augmented", type=float, metavar="SHARE",
-                        help="frames under one of the paper's eleven filters (small, solids)")  # fmt: skip
+                        help="frames under one of the paper's eleven filters (not stielow2020)")  # fmt: skip
     parser.add_argument("--width", type=int, help="channels of the first layer (small)")
     parser.add_argument("--learning-rate", type=float, help="highest learning rate")
     parser.add_argument("--representation", help="harmonics, fundamental (the paper's) or nearest: of the orientation")
@@ -72,7 +76,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", metavar="FILE", help="weights (default: the shipped ones)")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="weights, or shipped ones: small (default), augmented, solids"
+    )
     parser.add_argument("--frames", type=int, default=500, help="frames (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the frames (default: %(default)s)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
@@ -151,8 +157,8 @@ def _known_solid(args: argparse.Namespace) -> str | None:
     return args.label if args.label in ALL_SOLIDS else None
 
 
-def _weights_for(args: argparse.Namespace, known: str | None) -> str | None:
-    return args.weights or (None if known == "icosahedron" else "solids")
+def _weights_for(args: argparse.Namespace, known: str | None) -> str:
+    return args.weights or ("small" if known == "icosahedron" else "solids")
 
 
 def _rows(subset: Subset, columns: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
@@ -220,7 +226,11 @@ def _train(args: argparse.Namespace) -> int:
     changes = _given({"batch": args.batch, "width": args.width, "representation": args.representation})
     parts = {
         "data": {"frames": args.frames, "augmented": args.augmented},
-        "loop": {"steps": args.steps, "learning_rate": args.learning_rate},
+        "loop": {
+            "steps": args.steps,
+            "learning_rate": args.learning_rate,
+            "checkpoint_steps": args.checkpoint_steps,
+        },
     }
     changes |= {name: given for name, part in parts.items() if (given := _given(part))}
     config = preset(args.preset, **changes)
@@ -250,7 +260,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     config = ShapeEvaluateConfig(
         args.frames, args.refined, args.rival, model, photons, options, RefineConfig(rung=args.rung)
     )
-    predictor = Predictor(args.weights, args.device)
+    predictor = Predictor(args.weights or "small", args.device)
     found = evaluate(predictor, config, args.seed, Path(args.to) / "simplex.json" if args.to else None)
     further: dict[str, Any] = {}
     if args.curves:
@@ -262,7 +272,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.to:
         from recon.shape.figures import write_evaluation
 
-        write_evaluation(Path(args.to), found, further)
+        write_evaluation(Path(args.to), found, predictor, further)
     if args.json:
         print_json(found.summary | further)
     else:
@@ -283,11 +293,12 @@ def _evaluate_solids(args: argparse.Namespace, options: dict[str, Any]) -> int:
     from recon.shape.evaluate_solids import evaluate_solids
     from recon.shape.predict import Predictor
 
-    found = evaluate_solids(Predictor(args.weights or "solids", args.device), args.solids, args.seed, options)
+    predictor = Predictor(args.weights or "solids", args.device)
+    found = evaluate_solids(predictor, args.solids, args.seed, options)
     if args.to:
         from recon.shape.figures import write_solids
 
-        write_solids(Path(args.to), found)
+        write_solids(Path(args.to), found, predictor)
     if args.json:
         print_json(found.summary)
     else:

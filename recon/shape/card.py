@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recon.training.loop import LoopConfig
 from recon.training.weights import figures_section
 
 _FIGURES = {
@@ -12,21 +13,24 @@ _FIGURES = {
     "refined_median_mean_relative_error": "the same median after refinement",
     "median_angle_deg": "median error of the orientation, degrees",
     "median_radius_error_nm": "median error of the radius, nm",
-    "accuracy": "share of frames whose solid is right",
     "frames": "frames in the test set",
+    "accuracy": "share of frames whose solid is right",
+    "bright_accuracy": "the same, frames of 10^4 photons and more",
+    "calibration_error": "calibration error of the confidence",
+    "solids_frames": "frames in the test set",
 }
 
 
 def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None = None) -> tuple[str, dict[str, str]]:
     """Title and sections for `recon.training.weights.write_card`; figures: summary of an evaluation, where there is one."""
-    config, data = meta["config"], meta["config"]["data"]
+    config, data = meta["config"], {"augmented": 0.0, **meta["config"]["data"]}  # early weights do not tell
     if meta["network"] == "resnet34":
         frames = f"{data['frames']} frames of `sim icosahedra`, a fifth for validation, under the eleven filters of the paper."
     else:
         frames = (
             f"{data['frames']} noise-free frames (propagating multislice, silver at 13.5 nm, 28 to 163 nm, detector edge at 30 "
             f"degrees) under fresh noise of {data['min_photons']:.0e} to {data['max_photons']:.0e} photons, background, masks, "
-            "beam offsets, turns and mirror images."
+            f"beam offsets, turns and mirror images{_augmented(data['augmented'], config['loop'])}."
         )
     seconds, seen = meta["training"]["seconds"], meta["training"]["frames_seen"]
     sections = {
@@ -42,6 +46,13 @@ def model_card(meta: dict[str, Any], name: str, figures: dict[str, Any] | None =
     return f"{name}: size and orientation from one wide-angle frame", sections | figures_section(_FIGURES, figures)
 
 
+def _augmented(share: float, loop: dict[str, Any]) -> str:
+    if not share:
+        return ""
+    begin = LoopConfig(**loop).turn
+    return f"; {share:.0%} of them{f' from step {begin} on' if begin else ''} under one of the paper's eleven filters"
+
+
 def _command(meta: dict[str, Any]) -> str:
     config = meta["config"]
     words = ["shotsort recon shape train --preset", meta["preset"], f"--frames {config['data']['frames']}"]
@@ -49,7 +60,7 @@ def _command(meta: dict[str, Any]) -> str:
     if meta["training"]["steps"] < config["loop"]["steps"]:
         words.append(f"--stop-at {meta['training']['steps']}")
     if meta["network"] == "small":
-        words.append(f"--width {config['width']}")
+        words += [f"--width {config['width']}", f"--augmented {config['data'].get('augmented', 0.0)}"]
         if config["representation"] != "harmonics":
             words.append(f"--representation {config['representation']}")
     return " ".join(words)

@@ -13,18 +13,21 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
+from recon.shape.card import model_card
 from recon.shape.errors import PoseErrors
 from recon.shape.evaluate import OUTLIER, Evaluation
 from recon.shape.evaluate_solids import BRIGHT_PHOTONS, SolidsEvaluation
+from recon.shape.predict import Predictor
 from recon.training.scores import class_scores
+from recon.training.weights import write_card
 from sorter.core.errors import InputError
 
 _BINS = np.logspace(-4.5, 0, 60)
 
 
-def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -> None:
-    """evaluation.json, errors.png, pulls.png where errors are told and, with a rival, rival.png; ``further``: more JSON-ready
-    results to keep.
+def write_evaluation(folder: Path, found: Evaluation, predictor: Predictor, further: dict[str, Any]) -> None:
+    """evaluation.json, errors.png, pulls.png where errors are told, with a rival rival.png, and card.md, the model card with
+    these figures; ``further``: more JSON-ready results to keep.
 
     Raises InputError where ``folder`` cannot be written.
     """
@@ -33,6 +36,7 @@ def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -
         rival = None if found.rival is None else {k: np.asarray(v).tolist() for k, v in found.rival.items()}
         text = json.dumps({**found.summary, **further, "rival_trace": rival}, indent=1)
         (folder / "evaluation.json").write_text(text + "\n")
+        write_card(folder / "card.md", *model_card(predictor.meta, predictor.path.name, found.summary))
         errors_figure(found.errors, found.refined_errors).savefig(folder / "errors.png")
         if found.pulls is not None:
             pulls_figure(found).savefig(folder / "pulls.png")
@@ -44,11 +48,15 @@ def write_evaluation(folder: Path, found: Evaluation, further: dict[str, Any]) -
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
 
 
-def write_solids(folder: Path, found: SolidsEvaluation) -> None:
-    """solids.json and confusion.png. Raises InputError where ``folder`` cannot be written."""
+def write_solids(folder: Path, found: SolidsEvaluation, predictor: Predictor) -> None:
+    """solids.json, confusion.png and card.md, the model card with these figures.
+
+    Raises InputError where ``folder`` cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "solids.json").write_text(json.dumps(found.summary, indent=1) + "\n")
+        write_card(folder / "card.md", *model_card(predictor.meta, predictor.path.name, found.summary))
         confusion_figure(found).savefig(folder / "confusion.png")
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error

@@ -26,8 +26,8 @@ from sorter.core.errors import InputError
 from sorter.core.geometry import Geometry
 
 WEIGHTS = Path(__file__).parent / "weights"
-#: Shipped weights: for a known solid, and for telling solids apart.
-SHIPPED, SHIPPED_SOLIDS = WEIGHTS / "small.safetensors", WEIGHTS / "solids.safetensors"
+#: Shipped weights by name: for icosahedra; for icosahedra under the paper's filters, too; for telling solids apart.
+SHIPPED = {name: WEIGHTS / f"{name}.safetensors" for name in ("small", "augmented", "solids")}
 #: Relative difference of wavelength up to which angles and radii in wavelengths are taken to be the same.
 WAVELENGTH_TOLERANCE = 0.03
 _LEAST_COVERAGE = 0.5
@@ -102,12 +102,11 @@ def _map_of(geometry: Geometry) -> PolarMap:
 
 
 class Predictor(TrainedNetwork):
-    """A trained network, ready. weights: a file of `recon shape train` (None: the shipped ones for a known solid, "solids": those
-    that tell solids apart); device: cpu, cuda or auto."""
+    """A trained network, ready. weights: a file of `recon shape train` or the name of shipped ones, see `SHIPPED`; device: cpu,
+    cuda or auto."""
 
-    def __init__(self, weights: str | Path | None = None, device: str = "cpu") -> None:
-        shipped = {None: SHIPPED, "solids": SHIPPED_SOLIDS}
-        super().__init__(load_network, shipped.get(weights, weights), device, ("preset", "parameters"))
+    def __init__(self, weights: str | Path = "small", device: str = "cpu") -> None:
+        super().__init__(load_network, SHIPPED.get(str(weights), weights), device, ("preset", "parameters"))
         self.solids: list[Solid] = [solid(name) for name in self.meta["solids"]]
 
     def number_of(self, name: str) -> int:

@@ -70,15 +70,15 @@ def _loop(steps: int, schedule: str = "cosine") -> LoopConfig:
     return LoopConfig(steps=steps, learning_rate=3e-3, schedule=schedule, average=0.995, checkpoint_steps=50)
 
 
-#: small, solids: those of the shipped weights, less than an hour of one core each; small sees clean frames first, then clean
-#: and augmented ones. stielow2020: the paper's network, data, augmentation and loss; 60 passes over its 11-fold set.
+#: small, augmented, solids: those of the shipped weights, less than an hour of one core each; augmented sees clean frames first,
+#: as small does, then clean and augmented ones. stielow2020: the paper's network, data, augmentation and loss; 60 passes over its
+#: 11-fold set.
 PRESETS = {
-    "small": ShapeTrainConfig(
+    "small": ShapeTrainConfig(width=32, data=ShapeDataConfig(frames=16384), loop=_loop(4500)),
+    "augmented": ShapeTrainConfig(
         width=32, data=ShapeDataConfig(frames=16384, augmented=0.5), loop=_loop(6750, "two cosines")
     ),
-    "solids": ShapeTrainConfig(
-        solids=ALL_SOLIDS, width=24, data=ShapeDataConfig(frames=6144, min_photons=1e2), loop=_loop(3000)
-    ),
+    "solids": ShapeTrainConfig(solids=ALL_SOLIDS, data=ShapeDataConfig(frames=6144), loop=_loop(450)),
     "stielow2020": ShapeTrainConfig(
         "resnet34", representation="fundamental", batch=64, data=ShapeDataConfig(frames=25058),
         loop=LoopConfig(steps=60 * 11 * 20047 // 64, learning_rate=1e-3, warmup_steps=1, schedule="constant", weight_decay=0.0,
@@ -98,10 +98,7 @@ def preset(name: str, **changes: Any) -> ShapeTrainConfig:
     for part, cls in (("data", ShapeDataConfig), ("loop", LoopConfig)):
         if part in changes:
             changes[part] = config_from_dict(cls, {**asdict(getattr(base, part)), **changes[part]})
-    config = replace(base, **changes)
-    if config.data.augmented == 0 and config.loop.schedule == "two cosines":  # nothing begins with the second
-        config = replace(config, loop=replace(config.loop, schedule="cosine"))
-    return config
+    return replace(base, **changes)
 
 
 def build_network(config: dict[str, Any]) -> nn.Module:
