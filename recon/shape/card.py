@@ -60,7 +60,9 @@ def _command(meta: dict[str, Any]) -> str:
     if meta["training"]["steps"] < config["loop"]["steps"]:
         words.append(f"--stop-at {meta['training']['steps']}")
     if meta["network"] == "small":
-        words += [f"--width {config['width']}", f"--augmented {config['data'].get('augmented', 0.0)}"]
+        words.append(f"--width {config['width']}")
+        if "augmented" in config["data"]:
+            words.append(f"--augmented {config['data']['augmented']}")
         if config["representation"] != "harmonics":
             words.append(f"--representation {config['representation']}")
     return " ".join(words)
