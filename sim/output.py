@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from zarr.errors import UnstableSpecificationWarning
 
 from sim.recipes.base import Block, Recording
+from sim.truth_columns import TruthColumn, truth_columns
 from sorter.core.errors import InputError
 from sorter.core.manifest import package_version
 
@@ -70,17 +71,9 @@ class Output(ABC):
         names = self.partial.glob("truth_*.npz")
         return {int(n.stem.removeprefix("truth_")) for n in names}
 
-    def truth(self) -> Iterator[tuple[str, NDArray]]:
-        """Truth columns, one after the other (volumes of crystals fill the memory), in order of the frames."""
-        starts = sorted(self.done())
-        with np.load(self.partial / f"truth_{starts[0]:010d}.npz") as part:
-            names = list(part.files)
-        for name in names:
-            parts = []
-            for start in starts:
-                with np.load(self.partial / f"truth_{start:010d}.npz") as part:
-                    parts.append(part[name])
-            yield name, np.concatenate(parts)
+    def truth(self) -> Iterator[TruthColumn]:
+        """Truth columns, one after the other, in order of the frames."""
+        return truth_columns([self.partial / f"truth_{start:010d}.npz" for start in sorted(self.done())])
 
     def begin(self, overwrite: bool) -> str:
         """Find what is there: returns "complete", "partial" or "new" (then made).
@@ -212,11 +205,11 @@ class Hdf5Output(Output):
             if "truth" in file:
                 del file["truth"]
             group = file.create_group("truth")
-            for name, values in self.truth():
-                text = values.dtype.kind == "U"
-                group.create_dataset(
-                    name, data=values.astype(object) if text else values, dtype=h5py.string_dtype() if text else None
-                )
+            for column in self.truth():
+                text = column.dtype.kind == "U"
+                made = group.create_dataset(column.name, column.shape, h5py.string_dtype() if text else column.dtype)
+                for rows, values in column.pieces(self.unit_frames):
+                    made[rows] = values.astype(object) if text else values
             group.attrs["description"] = json.dumps(self.description)
             group.attrs["schema_version"] = SCHEMA_VERSION
             group.attrs["shotsort_version"] = str(package_version("shotsort"))
@@ -273,8 +266,10 @@ class ZarrOutput(Output):
         truth = group.require_group("truth")
         with warnings.catch_warnings():  # zarr-python's own text: read by shotsort and by whoever reads v3 through it
             warnings.simplefilter("ignore", UnstableSpecificationWarning)
-            for name, values in self.truth():
-                truth.create_array(name, data=values, overwrite=True)
+            for column in self.truth():
+                made = truth.create_array(column.name, shape=column.shape, dtype=column.dtype, overwrite=True)
+                for rows, values in column.pieces(made.chunks[0]):
+                    made[rows] = values
         truth.attrs["description"] = self.description
         truth.attrs["schema_version"] = SCHEMA_VERSION
         self.replace_target(path)
