@@ -19,6 +19,7 @@ from apps.bench.scale_measures import (
     measure_fits,
     measure_limits,
     measure_reading,
+    measure_run_sampling,
     measure_sampling,
 )
 from sorter.core.config import require
@@ -65,7 +66,7 @@ class ScaleBenchConfig:
 
 def bench_scale(config: ScaleBenchConfig) -> dict[str, Any]:
     """Run every stage on every size; returns {"config", "rows", "sorted_in_all", "limits", "fits", "assignment",
-    "sampling"}, JSON-ready.
+    "sampling", "run_sampling"}, JSON-ready.
 
     rows: frames, stage, seconds, cpu_seconds, frames_per_s, peak_mb, and share_of_limit: of the rate of raw reading, of an
     embedding of the smaller one of that and of the bare network. Every frame of the runs holds a particle and is taken as a
@@ -85,9 +86,16 @@ def bench_scale(config: ScaleBenchConfig) -> dict[str, Any]:
     result: dict[str, Any] = {
         "config": asdict(config), "rows": rows, "sorted_in_all": sorted_in_all(rows), "limits": limits
     }  # fmt: skip
-    measures = {"fits": measure_fits, "assignment": measure_assignment, "sampling": measure_sampling}
+    largest = works[max(works)]
+    measures: dict[str, Callable[[], Any]] = {
+        "fits": measure_fits,
+        "assignment": measure_assignment,
+        "sampling": measure_sampling,
+        "run_sampling": partial(measure_run_sampling, largest),
+    }
     for name, measure in measures.items():
-        result[name] = _kept(folder / f"{name}.json", measure) if config.assignment else None
+        kept = folder / (f"{largest.stem}-sampling.json" if name == "run_sampling" else f"{name}.json")
+        result[name] = _kept(kept, measure) if config.assignment else None
     return result
 
 
@@ -168,7 +176,7 @@ def table_text(result: dict[str, Any]) -> str:
             f"   {row['us_per_frame']:.0f} us ({row['cpu_us_per_frame']:.0f} us CPU) per frame"
         )
     lines += [f"limits: {key} {value}" for key, value in result["limits"].items()]
-    for what in ("fits", "assignment", "sampling"):
+    for what in ("fits", "assignment", "sampling", "run_sampling"):
         found = result[what] or []
         for entry in found if isinstance(found, list) else [found]:
             lines.append(f"{what}: " + ", ".join(f"{key} {value}" for key, value in entry.items()))

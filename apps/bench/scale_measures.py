@@ -115,7 +115,6 @@ def measure_sampling(n: int = 200_000, n_fitted: int = 50_000, d: int = 5) -> di
     with noise counted as a group, and over the points that neither calls noise."""
     import numpy as np
 
-    from sorter.cluster.agreement import adjusted_rand_index
     from sorter.cluster.config import ClusterConfig
     from sorter.cluster.groups import find_groups
 
@@ -132,12 +131,52 @@ def measure_sampling(n: int = 200_000, n_fitted: int = 50_000, d: int = 5) -> di
         )
         labels.append(find_groups(points.astype(np.float32), np.arange(n), config).labels)
         seconds.append(round(time.process_time() - started, 1))
-    both = (labels[0] >= 0) & (labels[1] >= 0)
     return {
-        "points": n, "fitted": n_fitted, "dimensions": d,
-        "clusters": int(labels[0].max()) + 1, "clusters_of_sample": int(labels[1].max()) + 1,
-        "ari": adjusted_rand_index(*labels),
-        "ari_without_noise": adjusted_rand_index(labels[0][both], labels[1][both]),
-        "noise_share": float((labels[0] < 0).mean()), "noise_share_of_sample": float((labels[1] < 0).mean()),
+        "points": n, "fitted": n_fitted, "dimensions": d, **_agreement(*labels),
         "cpu_seconds": seconds[0], "cpu_seconds_of_sample": seconds[1],
+    }  # fmt: skip
+
+
+def measure_run_sampling(work: Path, most: int = 200_000, n_fitted: int = 50_000) -> dict[str, Any]:
+    """The same on the embedding of a run, by all that `sorter.cluster.fit` does: at most ``most`` of its hits are fitted, then a
+    sample of them. Beside it a second fit to all with another seed, as UMAP draws another picture each time, and how each agrees
+    with the simulated classes."""
+    import numpy as np
+
+    from sorter.cluster.agreement import adjusted_rand_index
+    from sorter.cluster.config import ClusterConfig
+    from sorter.cluster.fit import find_clusters
+    from sorter.core.identity import rows_of
+    from sorter.io.workfolder import WorkFolder
+    from sorter.stages.cluster import find_embedding
+
+    folder = WorkFolder.open(work)
+    embedding, hits, store = find_embedding(folder, "auto", most), folder.read_hits(), folder.frames()
+    order = np.argsort(embedding.frame_id)  # that in which clusterings have their rows
+    photons = hits.photons[rows_of(hits.frame_id, embedding.frame_id)]
+    classes = store.truth["class"][rows_of(store.frame_ids, embedding.frame_id[order])]
+    n = len(classes)
+    found, seconds = {}, {}
+    for name, max_fit, seed in (("all", n, 0), ("sample", n_fitted, 0), ("all_again", n, 1)):
+        started = time.process_time()
+        found[name] = find_clusters(embedding, photons, ClusterConfig(max_fit=max_fit, seed=seed)).labels
+        seconds[name] = round(time.process_time() - started, 1)
+    again = _agreement(found["all"], found["all_again"])
+    return {
+        "hits": n, "fitted": n_fitted, **_agreement(found["all"], found["sample"]),
+        "ari_of_two_full_fits": again["ari"], "ari_without_noise_of_two_full_fits": again["ari_without_noise"],
+        **{f"ari_with_classes_{name}": adjusted_rand_index(classes, labels) for name, labels in found.items()},
+        **{f"cpu_seconds_{name}": value for name, value in seconds.items()},
+    }  # fmt: skip
+
+
+def _agreement(full: Any, sample: Any) -> dict[str, Any]:
+    """Of the labels (N,) of a fit to all and of another one."""
+    from sorter.cluster.agreement import adjusted_rand_index
+
+    both = (full >= 0) & (sample >= 0)
+    return {
+        "clusters": int(full.max()) + 1, "clusters_of_sample": int(sample.max()) + 1,
+        "ari": adjusted_rand_index(full, sample), "ari_without_noise": adjusted_rand_index(full[both], sample[both]),
+        "noise_share": float((full < 0).mean()), "noise_share_of_sample": float((sample < 0).mean()),
     }  # fmt: skip

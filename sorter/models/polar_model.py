@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -28,13 +30,17 @@ NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
     "factorvae": (FactorVAE, FactorVAEConfig),
 }
 
+#: A model takes no frames of which so much of the polar map is masked otherwise than where it was trained.
+_OTHER_MASK = 0.1
+
 
 @dataclass(frozen=True)
 class ModelCard:
     """What stands in ``config.json`` beside the weights. All values JSON-ready.
 
     kind: key of NETWORKS; network: its config; grid: the `PolarGrid`; shape_px and unit of the frames it was trained on;
-    softening: see `log_scaled`; align: whether pictures are turned into the canonical orientation first; training: record.
+    softening: see `log_scaled`; align: whether pictures are turned into the canonical orientation first; training: record;
+    seen: `seen_sectors` of those frames, None in models of earlier versions.
     """
 
     kind: str
@@ -45,7 +51,17 @@ class ModelCard:
     softening: float
     align: bool = False
     training: dict[str, Any] = field(default_factory=dict)
+    seen: str | None = None
     schema_version: int = SCHEMA_VERSION
+
+
+def seen_sectors(polar: PolarMap) -> str:
+    """Which sectors of a polar map have good pixels: bits, as hexadecimal text."""
+    return np.packbits(polar.area.cpu().numpy() > 0).tobytes().hex()
+
+
+def _sectors(text: str, n: int) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=n).astype(bool)
 
 
 def build_network(kind: str, config: dict[str, Any]) -> nn.Module:
@@ -87,7 +103,22 @@ class PolarModel(nn.Module):
                 f"model '{self.card.kind}' was trained on frames in {self.card.unit}, these are in {store.unit};"
                 " train it on these frames"
             )
-        return PolarMap.of_store(store, self.grid)
+        polar = PolarMap.of_store(store, self.grid)
+        self._check_mask(polar)
+        return polar
+
+    def _check_mask(self, polar: PolarMap) -> None:
+        """Masks may differ a little (views have gaps in them), but not by a module."""
+        if self.card.seen is None:
+            return
+        before, now = (_sectors(text, len(polar.area)) for text in (self.card.seen, seen_sectors(polar)))
+        other = float((before != now).sum() / max(1, (before | now).sum()))
+        if other > _OTHER_MASK:
+            raise InputError(
+                f"model '{self.card.kind}' was trained with another mask: {before.mean():.0%} of the polar map were seen then,"
+                f" {now.mean():.0%} are in these frames, {other:.0%} differ; train it on these frames, or ingest them with"
+                " that mask (--mask)"
+            )
 
 
 def save_model(folder: Path, model: PolarModel) -> None:

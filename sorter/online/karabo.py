@@ -136,8 +136,8 @@ class KaraboSource:
         if frames is None:
             found = " x ".join(map(str, np.shape(values[key])))
             raise InputError(
-                f"{self.endpoint}: {name} {key} has shape {found}; frames of {self._shape_px[0]} x {self._shape_px[1]} pixels"
-                " are sorted here"
+                f"{self.endpoint}: {name} {key} holds {np.asarray(values[key]).dtype} of shape {found}; frames of"
+                f" {self._shape_px[0]} x {self._shape_px[1]} pixels, numbers, are sorted here"
             )
         dataset = f"{name}/{key}"
         if dataset not in self._known:
@@ -145,8 +145,13 @@ class KaraboSource:
             source = Source(self.endpoint, dataset, name, 0, None, self.endpoint, "karabo")
             self._accept(recording, source)
             self._known[dataset] = source, recording
+            self._wanted = self._wanted or dataset  # another array in a later train is not what is sorted here
             self._trains[dataset] = set((self._stored(source) // PULSES_PER_TRAIN).tolist())
         source, recording = self._known[dataset]
+        if not np.can_cast(frames.dtype, recording.dtype):
+            raise InputError(
+                f"{self.endpoint}: {name} {key} holds {frames.dtype}, its first train held {recording.dtype}; watch it anew"
+            )
         n, trains = len(frames), self._trains[dataset]
         train_id = int(meta.get("timestamp.tid", max(trains, default=0) + 1))
         if train_id in trains:

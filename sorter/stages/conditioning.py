@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 LARGEST_SIDE_PX = 256
 _SAMPLE_FRAMES, _SAMPLE_BYTES = 32, 48 << 20
-#: Pixels that are bad in some frames only are masked for the whole run, unless that takes more than _RARE_SHARE of the detector
+#: Pixels that are bad in some frames only are masked for the whole run, unless that takes more than RARE_SHARE of the detector
 #: (a module that is missing now and then); then only those that are bad in more than _RARE_FRAMES of the frames are.
-_RARE_SHARE, _RARE_FRAMES = 0.05, 0.01
+RARE_SHARE, _RARE_FRAMES = 0.05, 0.01
 
 
 class Conditioner:
@@ -81,7 +81,7 @@ class Conditioner:
         """(ny', nx') uint32 CXI flags with the pixels that turned out bad in the frames."""
         static = bad_pixels(self.mask_bits)
         late = (self.bad_count > 0) & ~static
-        if late.sum() > _RARE_SHARE * max(1, (~static).sum()):
+        if late.sum() > RARE_SHARE * max(1, (~static).sum()):
             late &= self.bad_count > _RARE_FRAMES * self.n_frames
         return self.mask_bits | np.where(late, np.uint32(INVALID), np.uint32(0))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sorter.core.config import config_from_dict
 from sorter.core.errors import InputError, ShotsortError
+from sorter.io.masks import bad_pixels
 from sorter.io.recording import ReadOptions, Recording
 from sorter.io.survey import Surveyed
 from sorter.io.zarr_store import Source, ZarrFrameStore
@@ -14,8 +19,10 @@ from sorter.online.appending import LiveResults
 from sorter.online.files import FilesSource
 from sorter.online.karabo import KaraboSource
 from sorter.online.queue import Parcel
-from sorter.stages.conditioning import Conditioner, make_conditioner
+from sorter.stages.conditioning import RARE_SHARE, Conditioner, make_conditioner
 from sorter.stages.ingest import IngestConfig, frame_block
+
+log = logging.getLogger(__name__)
 
 
 def is_stream(source: object) -> bool:
@@ -56,7 +63,24 @@ class Incoming:
                 f"{source.path}: has the name (or run id) of {same}, so their frames cannot be told apart; rename it"
             )
         surveyed = Surveyed(recording, source, ReadOptions())
-        self._conditioners[key] = make_conditioner([surveyed], self._ingest, self._store)
+        conditioner = make_conditioner([surveyed], self._ingest, self._store)
+        self._check_mask(source.path, bad_pixels(conditioner.mask_bits), bad_pixels(self._store.mask_recorded))
+        self._conditioners[key] = conditioner
+
+    def _check_mask(self, path: str, new: NDArray[np.bool_], known: NDArray[np.bool_]) -> None:
+        """Frames are sorted with the mask of the work folder: what only the new one takes would count as recorded."""
+        more = float((new & ~known).mean())
+        if more > RARE_SHARE:
+            raise InputError(
+                f"{path}: its mask takes {new.mean():.0%} of the detector, that of the work folder {known.mean():.0%}; sort some"
+                " of its frames into a new work folder, and watch with that"
+            )
+        if more:
+            log.warning(
+                "%s: its mask takes %d pixels that the work folder's does not; they are taken as recorded",
+                path,
+                (new & ~known).sum(),
+            )
 
     def read(self, taken: list[Parcel]) -> tuple[list[Parcel], list[tuple[Source, FrameBlock]]]:
         """The parcels that could be read, and their frames, each unbroken run of them as one block; the others are refused."""

@@ -22,7 +22,7 @@ from sorter.core.frames import FrameStore
 from sorter.core.seeds import child_seed
 from sorter.models.contrastive import ContrastiveModelConfig
 from sorter.models.factor_vae import FactorVAEConfig
-from sorter.models.polar_model import ModelCard, PolarModel, build_network, save_model
+from sorter.models.polar_model import ModelCard, PolarModel, build_network, save_model, seen_sectors
 from sorter.preprocess.polar import PolarMap, choose_grid
 from sorter.preprocess.scaling import choose_softening
 from sorter.train.callbacks import Checkpoint, Clock, Curves, Steps
@@ -83,7 +83,7 @@ def fit(
     grid = choose_grid(store.geometry, store.bad_pixels, config.n_radii, config.n_angles)
     polar = PolarMap.of_store(store, grid)
     source = CountSource(store, polar, config.memory_mb)
-    model = PolarModel(_card(store, config, grid.to_dict(), _softening(source)), build_network(*_network(config)))
+    model = PolarModel(_card(store, config, polar, _softening(source)), build_network(*_network(config)))
     module = _training(model, polar, config)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"training-{fingerprint(config, inputs)}.ckpt"
@@ -137,10 +137,11 @@ def _network(config: TrainConfig) -> tuple[str, dict[str, Any]]:
     return config.model, asdict(vae)
 
 
-def _card(store: FrameStore, config: TrainConfig, grid: dict[str, Any], softening: float) -> ModelCard:
+def _card(store: FrameStore, config: TrainConfig, polar: PolarMap, softening: float) -> ModelCard:
     align = config.model == "factorvae" and "orientation" not in config.kept
     kind, network = _network(config)
-    return ModelCard(kind, network, grid, tuple(store.shape_px), store.unit, softening, align)
+    grid, shape_px = polar.grid.to_dict(), tuple(store.shape_px)
+    return ModelCard(kind, network, grid, shape_px, store.unit, softening, align, seen=seen_sectors(polar))
 
 
 def _training(model: PolarModel, polar: PolarMap, config: TrainConfig) -> ContrastiveTraining | FactorVAETraining:

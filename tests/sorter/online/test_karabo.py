@@ -40,9 +40,19 @@ def test_a_stream_is_sorted(work, endpoint):
             feed(server, 100 + train, frames[30 * train : 30 * train + 30])
         feed(server, 101, frames[:30])  # the same train again
         feed(server, 103, np.zeros((7, 16, 16), np.uint16))
+        wait_for(lambda: watching.status.get("refused") == 7)
+        assert "7 x 16 x 16" in watching.status["message"] and "32 x 32" in watching.status["message"]
+        feed(server, 104, frames[:4].astype(np.float32))
+        wait_for(lambda: watching.status["refused"] == 11)
+        assert "holds float32, its first train held uint16" in watching.status["message"]
+        feed(server, 105, frames[:6].astype(np.complex64))
+        wait_for(lambda: watching.status["refused"] == 17)
+        assert "complex64" in watching.status["message"]
+        feed(server, 106, frames[:3], key="image.gain", source="OTHER")
+        wait_for(lambda: watching.status["refused"] == 18)
+        assert "holds no such frames (there: OTHER/image.gain)" in watching.status["message"]
         feed(server, 104, frames[:5])
         wait_for(lambda: watching.status.get("frames") == 95)
-        assert watching.status["refused"] == 7 and "7 x 16 x 16" in watching.status["message"]
     status = watching.end()
     assert status["skipped"] == status["catching_up"] == 0
     everything_agrees(work, 495)

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import ClassVar
 
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -242,6 +243,19 @@ def test_what_does_not_fit_is_refused_and_the_rest_sorted(work, tmp_path, caplog
     assert status["frames"] == 30 and status["refused"] == 25
     said = [r.getMessage() for r in caplog.records if ".h5:" in r.getMessage()]
     assert len(said) == 2 and any("16 x 16" in line and "32 x 32" in line for line in said)
+
+
+def test_another_mask_is_refused_with_both_sides_named(work, tmp_path, caplog):
+    (tmp_path / "live").mkdir()
+    for name, columns in (("a", 1), ("b", 16)):
+        mask = np.zeros((32, 32), np.uint32)
+        mask[:, :columns] = 1
+        with h5py.File(record(tmp_path / "live" / f"{name}.h5", frames_of(30, [0, 2], 14)[0]), "r+") as file:
+            file["entry_1/instrument_1/detector_1/mask"] = mask
+    status = watch(tmp_path / "live", work, QUICK)
+    assert status["frames"] == status["refused"] == 30
+    assert "takes 32 pixels that the work folder's does not" in caplog.text
+    assert "takes 50% of the detector, that of the work folder 0%" in caplog.text
 
 
 def test_an_open_file_of_a_plain_writer_is_waited_for(work, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from apps.cli.__main__ import main
 from sorter.core.errors import InputError, MissingResultError
@@ -51,6 +52,19 @@ def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pyt
         TrainConfig(learning_rate=float("nan"))
     work.model_path("contrastive").mkdir(parents=True)
     assert work.model_names() == [], "a folder of a training that was interrupted is no model"
+
+
+def test_a_model_of_another_mask_is_refused_with_both_sides_named(tmp_path: Path) -> None:
+    work = make_work_folder(tmp_path, n=80, results=False)
+    train(work, TrainConfig(**QUICK))
+    mask = zarr.open_group(work.frames_path, mode="r+")["mask"]
+    mask[0, :] = True  # a gap is no other mask
+    embed(work, CONTRASTIVE)
+    mask[: mask.shape[0] // 2] = True
+    with pytest.raises(
+        InputError, match=r"another mask: 9\d% of the polar map were seen then, [3-7]\d% are in these frames"
+    ):
+        embed(work, CONTRASTIVE)
 
 
 def test_new_weights_make_the_embedding_out_of_date(tmp_path: Path) -> None:
