@@ -31,10 +31,8 @@ def record(path, frames):
     return path
 
 
-@pytest.fixture(scope="session")
-def sorted_run(tmp_path_factory):
-    """A work folder sorted by hand-made features into its two kinds."""
-    folder = tmp_path_factory.mktemp("run41")
+def make_sorted_run(folder):
+    """A work folder sorted by hand-made features into its two kinds, 400 frames."""
     path = record(folder / "run41.h5", frames_of(400, [0, 2], 1)[0])
     ingest(path, folder / "work", OPTIONS)
     work = WorkFolder.open(folder / "work")
@@ -43,6 +41,12 @@ def sorted_run(tmp_path_factory):
     found = cluster(work, ClusterConfig("features", umap_dims=0, pca_dims=6, largest_share=1.0))
     assert len(hits.hit_ids) == len(found.frame_id) and found.n_clusters == 2
     return work
+
+
+@pytest.fixture(scope="session")
+def sorted_run(tmp_path_factory):
+    """A sorted run that no test changes."""
+    return make_sorted_run(tmp_path_factory.mktemp("run41"))
 
 
 @pytest.fixture
