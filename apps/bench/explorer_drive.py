@@ -40,7 +40,9 @@ work = WorkFolder({path!r})
 xy, labels = work.read_layout("drawn").xy, work.read_clustering("density").labels
 palette = np.array(["#%06x" % (0x335577 + 0x0512a7 * k & 0xffffff) for k in range(64)])
 source = ColumnDataSource({{"x": xy[:, 0], "y": xy[:, 1], "c": palette[labels % 64]}})
-plot = figure(name="layout", output_backend="{backend}", tools="wheel_zoom", active_scroll="wheel_zoom", width=900, height=700)
+plot = figure(name="layout", output_backend="{backend}", tools="wheel_zoom", active_scroll="wheel_zoom", width=900, height=700,
+              toolbar_location=None, min_border=0)
+plot.axis.visible = False
 lasso = LassoSelectTool(continuous=False)
 plot.add_tools(lasso)
 plot.toolbar.active_drag = lasso
@@ -64,7 +66,7 @@ class Program:
     flags: ClassVar[tuple[str, ...]] = ("--disable-gpu",)
 
     def __init__(self, launch: Callable[[tuple[str, ...]], Chromium], work: WorkFolder, timeout_s: float) -> None:
-        self.work, self.timeout_s, self.overdue = work, timeout_s, False
+        self.work, self.timeout_s, self.overdue, self.turn = work, timeout_s, False, 1
         self.row: dict[str, float | str | None] = {}
         self.xy = work.read_layout("drawn").xy
         self.chromium = launch(self.flags)
@@ -144,10 +146,11 @@ class Program:
         self.page.wait_for_function(f"v => {condition}", arg=list(values), polling="raf")
 
     def wheel(self) -> None:
-        """Zoom a little about the middle of the map."""
+        """Zoom a little about the middle of the map, in and out by turns."""
         box = self.page.locator(self.map_selector).bounding_box()
         self.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        self.page.mouse.wheel(0, -120)
+        self.turn = -self.turn
+        self.page.mouse.wheel(0, 120 * self.turn)
 
     def lasso_tenth(self) -> None:
         """Draw around about a tenth of the points."""
