@@ -7,9 +7,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.explorer.parts import quantity
 from sorter.preprocess.radial import RadialGrid
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 300, 220, 44, 22
+WIDTH, HEIGHT, LEFT, BOTTOM = 300, 220, 60, 26
 
 
 def drawing(grid: RadialGrid, curves: list[tuple[str, str, NDArray[np.floating]]]) -> str:
@@ -29,13 +30,13 @@ def drawing(grid: RadialGrid, curves: list[tuple[str, str, NDArray[np.floating]]
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
         lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>')
         names.append(
-            f'<text x="{WIDTH - 8}" y="{16 + 16 * place}" text-anchor="end" style="fill:{color}">{escape(name)}</text>'
+            f'<text x="{WIDTH - 8}" y="{1.2 * (place + 1):.1f}em" text-anchor="end" style="fill:{color}">{escape(name)}</text>'
         )
     unit = "q in nm⁻¹" if grid.unit == "1/nm" else "radius in px"
     axis = (
         f'<text x="{LEFT}" y="{HEIGHT - 4}">0</text>'
         f'<text x="{WIDTH - 6}" y="{HEIGHT - 4}" text-anchor="end">{right:.3g} {unit}</text>'
-        f'<text x="2" y="14">{10**high:.2g}</text><text x="2" y="{HEIGHT - BOTTOM}">{10**low:.2g}</text>'
+        f'<text x="0" y="1em">{quantity(10**high)}</text><text x="0" y="{HEIGHT - BOTTOM}">{quantity(10**low)}</text>'
     )
     frame = (
         f'<path d="M{LEFT} 4V{HEIGHT - BOTTOM}H{WIDTH - 4}" fill="none" stroke="currentColor" stroke-opacity=".35"/>'
