@@ -15,6 +15,7 @@ BENCHES = {
     "labelling": "label quality per click, calibration of proposals, classes that nobody named",
     "pretraining": "the pre-trained encoder on runs and kinds it has not seen",
     "limit": "how well anyone could name the hits of the yardstick, beside the pre-trained encoder",
+    "choice": "how HDBSCAN's sizes may be chosen without truth: rules against each other",
     "farfield": "far fields against Mie theory, closed forms and pyMSFT: error and time",
     "phasing": "iterative phasing against bare transforms and cohere-core: rates and errors",
     "explorer": "the explorer in a browser: start, zoom, lasso, label, undo, memory",

@@ -48,7 +48,7 @@ def density_clusters(
     clusters come back from halves of the points and the parts do not: then they have no parts worth the name, and stay whole.
     """
     whole = _whole(points, min_cluster_size, min_samples, selection)
-    cut = _cut(points, whole, min_cluster_size, min_samples, selection, largest_share)
+    cut = cut_large(points, whole, min_cluster_size, min_samples, selection, largest_share)
     if np.array_equal(cut.labels, whole.labels):
         return whole
 
@@ -69,7 +69,7 @@ def _whole(points: NDArray, min_cluster_size: int, min_samples: int, selection: 
     return _hdbscan(points, min_cluster_size, min_samples, selection, 0)
 
 
-def _cut(
+def cut_large(
     points: NDArray, whole: DensityResult, min_cluster_size: int, min_samples: int, selection: str, largest_share: float
 ) -> DensityResult:
     """``whole``, or its clusters of more than ``largest_share`` of the points in parts that leave little of them as noise."""
@@ -159,7 +159,7 @@ def resample_agreement(
     for seed in range(3):
         rows = np.random.default_rng(seed).choice(len(points), n_half, replace=False)
         whole = _whole(points[rows], size, min_samples, selection)
-        again = _cut(points[rows], whole, size, min_samples, selection, largest_share)
+        again = cut_large(points[rows], whole, size, min_samples, selection, largest_share)
         found.append(adjusted_rand_index(result.labels[rows], again.labels) or 0.0)
     return round(float(np.mean(found)), 4)
 
