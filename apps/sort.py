@@ -91,7 +91,7 @@ def sort(
     path = report(folder)
     explaining = [name for name in config.names if name not in config.clustered]
     if enough and explaining:
-        log.info("clusters and report are there: %s; now %s, which tell why frames differ", path, ", ".join(explaining))
+        log.info("clusters and report are there: %s; now what tells why frames differ: %s", path, ", ".join(explaining))
         _embed(folder, explaining, config, pool)
         path = report(folder)
     return path
