@@ -36,10 +36,6 @@ class ChoiceBenchConfig:
     folder: str = "bench/sorting"
 
     def __post_init__(self) -> None:
-        from sorter.stages.embed import UNTRAINED
-
-        unknown = set(self.embeddings) - set(UNTRAINED)
-        require(not unknown, f"--embeddings {' '.join(sorted(unknown))}: choose from {', '.join(UNTRAINED)}")
         require(self.frames >= 200, f"--frames {self.frames}: need at least 200")
         for name in ("recipes", "seeds", "embeddings", "cluster_seeds"):
             require(bool(getattr(self, name)), f"--{name.replace('_', '-')}: give at least one")
@@ -77,10 +73,14 @@ def bench_choice(config: ChoiceBenchConfig) -> dict[str, Any]:
     """Every rule on every run, embedding and seed of UMAP; returns {"config", "rows", "table"}, JSON-ready.
 
     rows: {"recipe", "embedding", "seed", "cluster_seed", rule: adjusted Rand index among the true hits of at least 20,000
-    photons that were fitted}; table: per recipe and embedding the mean over the others.
+    photons that were fitted}; table: per recipe and embedding the mean over the others. Raises InputError for an embedding
+    that has to be trained.
     """
     from apps.bench.labelled_runs import prepared, simulated_run
+    from sorter.stages.embed import UNTRAINED
 
+    unknown = sorted(set(config.embeddings) - set(UNTRAINED))
+    require(not unknown, f"--embeddings {' '.join(unknown)}: choose from {', '.join(UNTRAINED)}")
     folder = Path(config.folder)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []

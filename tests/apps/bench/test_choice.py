@@ -37,6 +37,6 @@ def test_all_rules_on_a_run_of_clear_classes(tmp_path):
     assert len(text) == 1 + len(RULES) and f"{np.round(best, 3):.3f}" in text[-1]
 
 
-def test_an_embedding_that_needs_a_training_is_refused():
+def test_an_embedding_that_needs_a_training_is_refused(tmp_path):
     with pytest.raises(InputError, match="contrastive"):
-        ChoiceBenchConfig(embeddings=("contrastive",))
+        bench_choice(ChoiceBenchConfig(embeddings=("contrastive",), folder=str(tmp_path / "none")))
