@@ -66,7 +66,11 @@ def _answer() -> None:
         found = new_groups(given["points"], int(given["fewest"]), float(given["usual_distance"]))
     out = io.BytesIO()
     np.savez(out, **{name: getattr(found, name) for name in ("labels", "strength", "tree", "persistence")})
-    sys.stdout.buffer.write(out.getvalue())
+    try:
+        sys.stdout.buffer.write(out.getvalue())
+        sys.stdout.flush()
+    except BrokenPipeError:  # who asked is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """New groups among strange hits: one, two, or none where each is strange for itself."""
 
+import io
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -41,3 +45,12 @@ def test_a_process_of_its_own_finds_the_same():
     here, there = new_groups(points, 15, USUAL), new_groups_apart(points, 15, USUAL)
     for name in ("labels", "strength", "tree", "persistence"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
+
+
+def test_the_other_process_is_silent_when_nobody_wants_its_answer():
+    given = io.BytesIO()
+    np.savez(given, points=blob(60, 20), fewest=15, usual_distance=USUAL)
+    command = [sys.executable, "-m", "sorter.cluster.strange"]
+    asked = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    asked.stdout.close()
+    assert asked.communicate(given.getvalue())[1] == b"" and asked.returncode == 0
