@@ -19,9 +19,10 @@ LEVELS = 48
 """Levels of the histograms of a map."""
 _NEIGHBOURHOODS_PX = (3, 5, 9)
 _COARSE = 16
-MAPS = ("intensity", "root", "log", "near", "far")
+MAPS = ("intensity", "root", "log", "near", "far", "fine")
 """What the maps are made of: S - 1, the root and the logarithm of S (other weights of the many distances, fewer side lobes of
-the strongest), and the parts of S - 1 at small and at large k (where disks of other sizes are bright)."""
+the strongest), the parts of S - 1 at small and at large k (where disks of other sizes are bright), and S - 1 once more on pixels
+of half the size (peaks that lie side by side stay apart)."""
 STATISTICS = (2 + len(_NEIGHBOURHOODS_PX)) * LEVELS + _COARSE**2
 """Length of the statistics of one map."""
 
@@ -85,14 +86,14 @@ class FormAndStructure(nn.Module):
         return form, torch.cat([_statistics(m) for m in maps], 1), structure[:, None]
 
     def _map(self, name: str, speckle: Tensor, opened: Tensor, scale: Tensor) -> Tensor:
-        """The map ``name`` (B, side, side / 2 + 1) of speckle S (B, side, side)."""
+        """The map ``name`` (B, m, m / 2 + 1) of speckle S (B, side, side): m = side, for "fine" twice that."""
         whole, near, far = self.windows
         if name in ("root", "log"):
             curved = 2 * speckle.sqrt() if name == "root" else torch.log(speckle + 0.01)
             level = (curved * opened).sum((1, 2), keepdim=True) / opened.sum((1, 2), keepdim=True)
             return _distances((curved - level) * opened * scale * whole)
-        window = {"intensity": whole, "near": near, "far": far}[name]
-        return _distances((speckle - opened) * scale * window)
+        window = {"near": near, "far": far}.get(name, whole)
+        return _distances((speckle - opened) * scale * window, 2 if name == "fine" else 1)
 
     def _recorded(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Which pixels were recorded (1 or B, side, side), how many of each ring, and what the maps are scaled up by."""
@@ -105,9 +106,10 @@ class FormAndStructure(nn.Module):
         return opened, self._sums(opened).clamp(min=1), 1 / share.clamp(min=1e-3)
 
 
-def _distances(speckle: Tensor) -> Tensor:
-    """Modulus of the transform (B, m, m / 2 + 1) of windowed speckle (B, m, m), rows in order of y distance."""
-    return torch.fft.fftshift(torch.fft.rfft2(speckle), dim=1).abs()
+def _distances(speckle: Tensor, zoom: int = 1) -> Tensor:
+    """Modulus of the transform (B, M, M / 2 + 1) of windowed speckle (B, m, m), M = zoom * m, rows in order of y distance."""
+    size = [zoom * speckle.shape[1]] * 2
+    return torch.fft.fftshift(torch.fft.rfft2(speckle, size), dim=1).abs()
 
 
 def _statistics(structure: Tensor) -> Tensor:

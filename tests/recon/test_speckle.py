@@ -393,6 +393,7 @@ def test_evaluation_has_its_keys(evaluation):
     assert found.summary["accuracy_513"] is None
     assert found.summary["first_moment_accuracy"] == max(found.summary["conventional_257"]["first_moment"].values())
     assert found.scores["257"].confusion.sum() == 20
+    assert sum(part["patterns"] for part in found.summary["polydisperse_by_smallest_disk"]) == 20
     assert confusion_figure(found.scores["257"], found.counts, "x").axes
 
 
