@@ -33,7 +33,9 @@ def check_varies(patterns: NDArray, where: str, first: int = 0, blocked: int = 0
     """
     finite = np.isfinite(patterns).all((1, 2))
     if not finite.all():
-        raise InputError(f"{where}: pattern {first + int(np.argmin(finite))} holds NaN or infinity; mask and fill it first")
+        raise InputError(
+            f"{where}: pattern {first + int(np.argmin(finite))} holds NaN or infinity; mask and fill it first"
+        )
     opened = np.ones(patterns.shape[1:], bool)
     opened[:blocked, :blocked] = False
     varies = np.ptp(patterns[:, opened], axis=1) > 0

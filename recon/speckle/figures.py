@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from recon.speckle.card import model_card
 from recon.speckle.classical import MOMENTS
+from recon.speckle.data import PAPER_POLYDISPERSITY, PatternConfig
 from recon.speckle.evaluate import Evaluation, Scored
+from recon.speckle.pattern import MAPS, FormAndStructure
 from recon.training.scores import ClassScores
 from recon.training.weights import write_card
+from sim.particles.disks import BOX
 from sorter.core.errors import InputError
 
 
 def write_evaluation(folder: Path, found: Evaluation, beyond: dict[str, Any] | None) -> None:
-    """evaluation.json, card.md, classes_NAME.csv (the paper's table 1), confusion_NAME.png, by_count.png, first_moments.png and,
-    with ``beyond``, beyond.png and occlusion.png. Raises InputError where ``folder`` cannot be written."""
+    """evaluation.json, card.md, classes_NAME.csv (the paper's table 1), confusion_NAME.png, by_count.png, split.png (two patterns
+    taken apart), first_moments.png and, with ``beyond``, beyond.png and occlusion.png. Raises InputError where ``folder`` cannot
+    be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "evaluation.json").write_text(json.dumps({**found.summary, "beyond": beyond}, indent=1) + "\n")
@@ -30,6 +38,9 @@ def write_evaluation(folder: Path, found: Evaluation, beyond: dict[str, Any] | N
             _class_table(folder / f"classes_{name}.csv", scores, found.counts)
             confusion_figure(scores, found.counts, name).savefig(folder / f"confusion_{name}.png")
         by_count_figure(found).savefig(folder / "by_count.png")
+        counts = PatternConfig(found.counts[0], found.counts[-1])
+        unlike = replace(counts, polydispersity=PAPER_POLYDISPERSITY)
+        split_figure([counts, unlike], [4, 12], found.summary["seed"]).savefig(folder / "split.png")
         write_card(folder / "card.md", *model_card(found.meta, found.summary["weights"], found.summary))
         if found.sets["257"].features.size:
             moments_figure(found.sets["257"], found.counts).savefig(folder / "first_moments.png")
@@ -46,6 +57,10 @@ def _class_table(path: Path, scores: ClassScores, counts: list[int]) -> None:
         writer.writerow(["n_disks", "precision", "recall", "f1"])
         for row in zip(counts, scores.precision, scores.recall, scores.f1, strict=True):
             writer.writerow([row[0], *(f"{v:.4f}" for v in row[1:])])
+
+
+_BLOCKED_RINGS = 3
+"""The innermost rings, which lie in the blocked corner."""
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -109,6 +124,34 @@ def by_count_figure(found: Evaluation) -> Figure:
     axes.set(xlabel="number of disks", ylabel="share of patterns", ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
+    return figure
+
+
+def split_figure(cases: list[PatternConfig], indices: list[int], seed: int = 0) -> Figure:
+    """Disks, pattern, form and structure (`FormAndStructure`) of one pattern of each case, a row each."""
+    figure = _figure(10, 2.5 * len(cases))
+    axes = figure.subplots(len(cases), 4, squeeze=False)
+    for row, config, index in zip(axes, cases, indices, strict=True):
+        disks, _ = config.disks(seed, "example", index)
+        pattern, _ = config.pattern(seed, "example", index)
+        split = FormAndStructure(min(256, config.side_px - 1), maps=MAPS[:1])
+        with torch.no_grad():
+            form, _, structure = split(pattern[None])
+        row[0].add_collection(PatchCollection([Circle(c, r) for c, r in zip(disks.centres, disks.radii, strict=True)]))
+        row[0].set(xlim=(0, BOX), ylim=(0, BOX), aspect="equal", title=f"{disks.count} disks")
+        seen = (pattern - pattern.min()).numpy()
+        row[1].imshow(np.log10(seen + 1e-6 * seen.max()), origin="lower", cmap="inferno")
+        row[1].set(xlabel="n_x", ylabel="n_y", title="pattern (log), corner blocked")
+        n = config.blocked_px + 2 * np.arange(split.rings)[_BLOCKED_RINGS:]
+        for curve, label in zip(form[0, :2].numpy(), ("log mean + 3 log k", "mean log + 3 log k"), strict=True):
+            row[2].plot(n, curve[_BLOCKED_RINGS:], lw=1, label=label)
+        row[2].set(xlabel="|n|", title="form: what the sizes are")
+        row[2].legend(fontsize=7)
+        shown = structure[0, 0].numpy()
+        row[3].imshow(shown, origin="lower", cmap="inferno", vmax=np.quantile(shown, 0.999), extent=(0, BOX, -BOX, BOX))
+        row[3].set(
+            xlabel="x distance", ylabel="y distance", title=f"structure: {disks.count * (disks.count - 1) // 2} pairs"
+        )
     return figure
 
 

@@ -101,7 +101,9 @@ def _test_set(network: SpeckleNet, config: LearningCurveConfig, seed: int) -> tu
     """form, statistics and classes of the unseen patterns, which all networks share."""
     parts = []
     for start in range(0, config.test_patterns, _BLOCK):
-        patterns, labels = config.test_data.patterns(seed, "test curve", range(start, min(start + _BLOCK, config.test_patterns)))
+        patterns, labels = config.test_data.patterns(
+            seed, "test curve", range(start, min(start + _BLOCK, config.test_patterns))
+        )
         form, statistics, _ = network.split(patterns)
         parts.append((form, statistics, labels))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))

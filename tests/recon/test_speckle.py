@@ -12,7 +12,7 @@ from recon.speckle.card import model_card
 from recon.speckle.config import preset
 from recon.speckle.data import PatternConfig, SplitPool
 from recon.speckle.evaluate import SpeckleEvaluateConfig, curves, evaluate, occlusion
-from recon.speckle.figures import confusion_figure
+from recon.speckle.figures import confusion_figure, write_evaluation
 from recon.speckle.learning_curve import LearningCurveConfig
 from recon.speckle.loss import ordered_cross_entropy
 from recon.speckle.network import ResNet50, SpeckleNet
@@ -376,6 +376,16 @@ def evaluation(tmp_path_factory):
         seed=1,
     )
     return path, evaluate(Predictor(path), SpeckleEvaluateConfig(20, 40, with_513=False), seed=2)
+
+
+def test_evaluation_is_written(evaluation, tmp_path):
+    write_evaluation(tmp_path, evaluation[1], None)
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"evaluation.json", "card.md", "split.png", "by_count.png", "confusion_257.png"} <= written
+    assert "first_moments.png" in written and "classes_polydisperse.csv" in written and "beyond.png" not in written
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_evaluation(tmp_path / "file", evaluation[1], None)
 
 
 def test_evaluation_has_its_keys(evaluation):
