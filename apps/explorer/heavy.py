@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.core.identity import IdIndex
+from sorter.io.progress import Steps
 from sorter.io.workfolder import WorkFolder
 
 #: Principal components that frames are re-clustered in.
@@ -17,6 +18,7 @@ N_DIMS = 24
 FEWEST_FOR_UMAP = 300
 #: Most frames that are re-clustered at once; of more, a random part stands for all.
 MOST_FRAMES = 50_000
+RECLUSTER_STEPS = Steps("principal components", "neighbourhoods", "dense groups")
 
 
 def recluster(
@@ -40,9 +42,12 @@ def recluster(
     if len(rows) > MOST_FRAMES:
         kept = np.sort(child_rng(0, "explorer", "recluster").choice(len(rows), MOST_FRAMES, replace=False))
         frame_id, rows = frame_id[kept], rows[kept]
+    RECLUSTER_STEPS.begin("principal components")
     points = principal_components(scale_block(found.vectors[rows]), N_DIMS)
     if len(points) >= FEWEST_FOR_UMAP:
+        RECLUSTER_STEPS.begin("neighbourhoods")
         points = umap(points, 5, 15, 0.0, child_seed(0, "explorer", "recluster"), MOST_FRAMES)
+    RECLUSTER_STEPS.begin("dense groups")
     result = density_clusters(points, min_cluster_size, min_samples, selection)
     return frame_id, result.labels, result.strength
 

@@ -28,7 +28,7 @@ def drawing(grid: RadialGrid, curves: list[tuple[str, str, NDArray[np.floating]]
         x = LEFT + (WIDTH - LEFT - 6) * grid.at[good] / right
         y = 6 + (HEIGHT - BOTTOM - 12) * (high - np.log10(profile[good])) / (high - low)
         points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y))
-        lines.append(f'<polyline points="{points}" fill="none" stroke="{color}" stroke-width="1.6"/>')
+        lines.append(f'<polyline points="{points}" fill="none" style="stroke:{color}" stroke-width="1.6"/>')
         names.append(
             f'<text x="{WIDTH - 8}" y="{1.2 * (place + 1):.1f}em" text-anchor="end" style="fill:{color}">{escape(name)}</text>'
         )

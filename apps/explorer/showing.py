@@ -17,7 +17,7 @@ from apps.explorer.coloring import colorings
 from apps.explorer.colors import Coloring
 from apps.explorer.desk import Desk
 from apps.explorer.frame_figure import FrameFigure
-from apps.explorer.layout_figure import ACCENT, LayoutFigure
+from apps.explorer.layout_figure import LayoutFigure
 from apps.explorer.profile import drawing
 from apps.explorer.thumbnails import Scale, Thumbnails, data_url, png
 from sorter.preprocess.radial import radial_grid
@@ -238,9 +238,9 @@ class Showing:
         if picture is None:
             return ""
         store = state.run.store
-        curves = [("this frame" if state.focus is not None else self.moment, ACCENT, picture)]
+        curves = [("this frame" if state.focus is not None else self.moment, "var(--accent)", picture)]
         if state.focus is not None and self.average.n_read:
-            curves.append((f"mean: {state.selection.title or 'all hits'}", "#56b4e9", self.average.finish().mean))
+            curves.append((f"mean: {state.selection.title or 'all hits'}", "var(--second)", self.average.finish().mean))
         return drawing(radial_grid(store.geometry, store.bad_pixels), curves)
 
     def refresh_marks(self) -> None:

@@ -31,6 +31,7 @@ def job_bar(desk: Desk) -> str:
 def job_running(job: Job) -> str:
     """What runs, how far it is, and a button that ends it."""
     told = f"{job.what}: {job.progress}" if job.progress else f"{job.what} …"
+    told += f", {job.seconds} s" if job.seconds else ""
     return f'<i class="spin"></i><span>{escape(told)}</span><button data-act="cancel">cancel</button>'
 
 

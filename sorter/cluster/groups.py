@@ -26,11 +26,14 @@ from sorter.cluster.density import (
 from sorter.cluster.reduce import Placement, umap
 from sorter.core.clustering import NOISE, TREE_DTYPE
 from sorter.core.seeds import child_rng, child_seed
+from sorter.io.progress import Steps
 
 log = logging.getLogger(__name__)
 
 #: Fewer hits than this are no class by default.
 SMALLEST_CLUSTER = 15
+#: What clustering tells of its progress.
+CLUSTER_STEPS = Steps("principal components", "neighbourhoods", "dense groups", "layout")
 #: The sizes that are tried by default, in square roots of the number of clustered hits.
 SIZE_FACTORS = (0.6, 0.8, 1.0, 1.25, 1.5)
 #: Clusters that a hit's shares are kept of, the largest ones.
@@ -120,7 +123,9 @@ def _fit(
     seed = child_seed(config.seed, "cluster", "umap")
     alike = (points == points[0]).all()
     use_umap = config.umap_dims and not alike and len(points) > 2 * config.umap_dims + 2
+    CLUSTER_STEPS.begin("neighbourhoods")
     reduced = umap(points, config.umap_dims, config.umap_neighbors, 0.0, seed) if use_umap else points
+    CLUSTER_STEPS.begin("dense groups")
     settings = (config.min_samples, config.selection, config.largest_share)
     result, facts["sweep"] = stable_clusters(reduced, sizes, *settings)
     facts["resample_agreement"] = resample_agreement(reduced, result, size, *settings)

@@ -17,7 +17,8 @@ _LOG_EVERY_S = 15.0
 class Progress:
     """``with Progress("ingest", total, "frames") as bar: bar.update(n)``; shows rate and time left.
 
-    listener: is told what is done of how much, wherever in this process there is progress: what, done, total.
+    listener: is told what is done of how much, wherever in this process there is progress: what, done, total (0 where the work
+    has steps only).
     """
 
     listener: ClassVar[Callable[[str, int, int], None] | None] = None
@@ -57,3 +58,16 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+class Steps:
+    """Work of named steps of which none tells how far it is: ``steps.begin(NAME)`` tells `Progress.listener` what begins."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def begin(self, name: str) -> None:
+        """The step ``name`` begins."""
+        log.debug("%s", name)
+        if Progress.listener is not None:
+            Progress.listener(f"{name}, step {self.names.index(name) + 1} of {len(self.names)}", 0, 0)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sorter.cluster.assigner import Assigner
 from sorter.cluster.fit import SMALLEST_CLUSTER, ClusterConfig, cluster_points, empty_result, lay_out
+from sorter.cluster.groups import CLUSTER_STEPS
 from sorter.cluster.reduce import Projection, concatenate
 from sorter.core.clustering import Clustering, Memberships
 from sorter.core.config import config_to_dict
@@ -79,6 +80,7 @@ def _fitted(
 ) -> tuple[Clustering, Memberships, Layout]:
     """Clusters, memberships and layout, and what assigns further frames, which is stored. An earlier fit lends its numbers and
     places; a layout that a call with the same inputs left behind is taken as it is."""
+    CLUSTER_STEPS.begin("principal components")
     projection = Projection.of(parts.vectors, config.pca_dims)
     order = np.argsort(parts.ids)
     ids, points = parts.ids[order], projection(parts.vectors)[order]
@@ -90,6 +92,7 @@ def _fitted(
     layout = work.read_layout(parts.name) if parts.name in work.result_names("layouts") else None
     made_from = {"inputs_sha256": digest, "config": config_to_dict(config)}
     if layout is None or any(layout.meta.get(key) != value for key, value in made_from.items()):
+        CLUSTER_STEPS.begin("layout")
         layout = lay_out(parts.name, ids, points, clustering.labels, config, layout)
         layout = replace(layout, meta=layout.meta | made_from)
     return clustering, memberships, layout

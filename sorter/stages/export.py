@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sorter.core.errors import InputError
 from sorter.core.frames import find_rows
@@ -15,8 +17,9 @@ from sorter.curate.export import FrameOrigin, provenance, write_list
 from sorter.curate.export_more import write_blacklist, write_index, write_rows
 from sorter.curate.formats import FRAME_WRITERS, OTHERS, format_of
 from sorter.curate.label_book import LabelBook
-from sorter.curate.recorded import binned_frames, recorded_frames
+from sorter.curate.recorded import FrameBlocks, binned_frames, recorded_frames
 from sorter.curate.table import COLUMNS, table_order
+from sorter.io.progress import Progress
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
 from sorter.stages.subset import SubsetConfig, choose_frames
@@ -54,10 +57,23 @@ def export(work: str | Path | WorkFolder, what: SubsetConfig | Subset, config: E
             frames = binned_frames(store, subset.frame_id)
         else:
             frames = recorded_frames(store, subset.frame_id, work.path)
+        frames = replace(frames, blocks=_told(frames, len(subset.frame_id)))
         origin = frame_origin(store, subset, LabelBook(work.labels_path))
         FRAME_WRITERS[kind](path, subset, frames, origin, provenance(subset, frames.binning, str(work.path)))
     log.info("%s: %d frames of %s", path, len(subset.frame_id), subset.rule)
     return path
+
+
+def _told(frames: FrameBlocks, n: int) -> Callable[[], Iterator[NDArray]]:
+    """The blocks of ``n`` frames, with a bar that shows how many were taken."""
+
+    def blocks() -> Iterator[NDArray]:
+        with Progress("export", n, "frames") as bar:
+            for block in frames.blocks():
+                yield block
+                bar.update(len(block))
+
+    return blocks
 
 
 def _write_other(kind: str, path: Path, work: WorkFolder, store: ZarrFrameStore, subset: Subset) -> None:

@@ -19,6 +19,7 @@ from sorter.curate.heads import HEADS
 from sorter.curate.label_book import LabelBook, user_name
 from sorter.curate.propose import Proposer, known_frames
 from sorter.curate.suggest import next_rows
+from sorter.io.progress import Steps
 from sorter.io.workfolder import WorkFolder
 from sorter.stages.cluster import find_embedding, inputs_digest
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 #: Principal components of the embedding that proposals stand on.
 PCA_DIMS = 32
+_STEPS = Steps("neighbours", "labels")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def propose(work: str | Path | WorkFolder, config: ProposeConfig | None = None) 
     absent = [word for word in config.labels if not len(state.members(word, by_people=True))]
     if absent:
         raise InputError(f"label '{absent[0]}': no person gave it (labels: {', '.join(state.labels()) or 'none'})")
+    _STEPS.begin("neighbours")
     asked, embedding = proposer(work, config.embedding)
     inputs = {
         "embedding": embedding.name,
@@ -81,6 +84,7 @@ def propose(work: str | Path | WorkFolder, config: ProposeConfig | None = None) 
     }
     with work.stage("propose", config_to_dict(config), config.seed, inputs) as record:
         classes, rows, member = known_frames(state, asked.frame_id, config.labels)
+        _STEPS.begin("labels")
         found = asked.propose(classes, rows, member, config.head, config.name, config.seed)
         suggested = found.frame_id[next_rows(found.next_value, asked.points, config.n_next)].tolist()
         found.meta.update(embedding=embedding.name, label_book_revision=state.revision, next_frames=suggested)

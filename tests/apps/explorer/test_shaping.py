@@ -1,5 +1,7 @@
 """Clusters merged, split, cut and cleaned from a page."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,13 @@ from apps.explorer import heavy
 from apps.explorer.jobs import Job
 from apps.explorer.shaping import Shaping
 from sorter.cluster.density import density_clusters
+from sorter.cluster.groups import CLUSTER_STEPS
 from sorter.cluster.reshape import cut_levels, cut_tree
 from sorter.core.clustering import Clustering
 from sorter.core.errors import InputError
+from sorter.core.subset import Subset
+from sorter.io.progress import Progress
+from sorter.stages.cluster import ClusterConfig, cluster
 
 
 @pytest.fixture
@@ -123,3 +129,48 @@ def test_a_job_gives_its_result_its_error_or_is_cancelled(work):
     long = Job("waiting", __import__("time").sleep, 600)
     long.cancel()
     assert long.done and "cancelled" in long.error
+    long._process.join(60)
+    assert long._process.exitcode is not None
+
+
+@pytest.fixture
+def told():
+    """What long work tells of its progress, in this process."""
+    words = []
+    Progress.listener = lambda what, done, total: words.append(f"{what} {100 * done // total} %" if total else what)
+    yield words
+    Progress.listener = None
+
+
+def test_long_work_tells_its_steps_or_its_share(work, told, tmp_path):
+    ids = work.read_hits().hit_ids
+    heavy.recluster(str(work.path), "contrastive", ids, 10, 5, "eom")
+    assert told == ["principal components, step 1 of 3", "dense groups, step 3 of 3"]
+    told.clear()
+    heavy.propose(str(work.path), "contrastive", "explorer")
+    assert told == ["neighbours, step 1 of 2", "labels, step 2 of 2"]
+    told.clear()
+    cluster(work, ClusterConfig("features", umap_dims=0, name="other"))
+    assert told == [f"{name}, step {k} of 4" for k, name in enumerate(CLUSTER_STEPS.names, 1)]
+    told.clear()
+    work.write_subset(Subset("picks", ids[:40], "picked", 0))
+    heavy.export(str(work.path), "picks", str(tmp_path / "picks.cxi"), True)
+    assert told == ["export 80 %", "export 100 %"]
+
+
+def test_a_cancelled_export_leaves_nothing_behind(work, tmp_path):
+    work.write_subset(Subset("picks", work.read_hits().hit_ids, "picked", 0))
+    job = Job("exporting", _slow_export, str(work.path), str(tmp_path / "picks.cxi"))
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".picks.cxi.*.partial")) and time.monotonic() < deadline:
+        assert not job.poll()
+        time.sleep(0.05)
+    job.cancel()
+    job._process.join(60)
+    assert not list(tmp_path.glob("*picks*")) and "cancelled" in job.error
+
+
+def _slow_export(work, to):
+    """An export whose progress takes its time."""
+    Progress.listener = lambda *_: time.sleep(600)
+    return heavy.export(work, "picks", to, True)
