@@ -76,13 +76,8 @@ class Batches:
         self, bank: Bank, config: ShapeDataConfig, seed: int, augmented_from: int = 0, upright: bool = False,
         masks: int = 64, centres: int = 16,
     ) -> None:  # fmt: skip
-        self.bank, self.config, self.seed, self.augmented_from, self.upright = (
-            bank,
-            config,
-            seed,
-            augmented_from,
-            upright,
-        )
+        self.bank, self.config, self.seed = bank, config, seed
+        self.augmented_from, self.upright = augmented_from, upright
         rng = child_rng(seed, "shape", "masks")
         self.masks = torch.from_numpy(np.stack([_random_mask(rng) for _ in range(masks)]))
         offsets = rng.normal(0, config.offset_px, (centres, 2))

@@ -134,7 +134,7 @@ def evaluate(predictor: Predictor, config: ShapeEvaluateConfig, seed: int = 1, k
     if config.refined:
         refined, refined_errors, figures = _refine(test, good, poses, config)
         refined_told = pulls(refined_errors, refined.radius_error_nm, refined.orientation_error_deg)
-        summary |= figures | refined_told.figures("refined_")
+        summary |= figures | ({} if refined_told is None else refined_told.figures("refined_"))
     if config.rival:
         trace = _rival(test, config, seed, keep)
         summary |= _compared(trace, refined_errors, summary)

@@ -78,7 +78,9 @@ PRESETS = {
     "augmented": ShapeTrainConfig(
         width=32, data=ShapeDataConfig(frames=16384, augmented=0.5), loop=_loop(6750, "two cosines")
     ),
-    "solids": ShapeTrainConfig(solids=ALL_SOLIDS, data=ShapeDataConfig(frames=6144), loop=_loop(450)),
+    "solids": ShapeTrainConfig(
+        solids=ALL_SOLIDS, width=24, data=ShapeDataConfig(frames=6144, min_photons=1e2), loop=_loop(2000)
+    ),
     "stielow2020": ShapeTrainConfig(
         "resnet34", representation="fundamental", batch=64, data=ShapeDataConfig(frames=25058),
         loop=LoopConfig(steps=60 * 11 * 20047 // 64, learning_rate=1e-3, warmup_steps=1, schedule="constant", weight_decay=0.0,

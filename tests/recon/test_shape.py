@@ -371,6 +371,12 @@ def test_shipped_weights_are_right_on_unseen_frames(test_frames):
     assert np.median(errors.mean) < 0.02 and (errors.mean < 0.05).all()
 
 
+def test_shipped_weights_for_augmented_frames_are_better_on_shifted_ones():
+    test = recipe_frames(16, 3, {"augment": "shift"})
+    both = [errors_of(Predictor(name), test)["median"] for name in ("augmented", "small")]
+    assert both[0] < 0.03 and both[0] < both[1]
+
+
 def test_shipped_weights_tell_icosahedra_from_other_solids(test_frames):
     predictor = Predictor("solids")
     poses = predictor.predict([test_frames.frames], ALL_GOOD, GEOMETRY)
