@@ -208,7 +208,9 @@ def _curve(args: argparse.Namespace) -> int:
     from apps.cli.output import print_json, print_text
     from recon.speckle.figures import write_learning_curve
     from recon.speckle.learning_curve import LearningCurveConfig, learning_curve
+    from sorter.core.config import require
 
+    require(not (args.pool and args.maps), "--maps: the patterns of --pool have theirs; leave one of the two out")
     lists = {"patterns": args.patterns, "hidden": args.hidden, "maps": args.maps and args.maps.split(",")}
     plain = {name: getattr(args, name) for name in ("steps", "epochs", "test_patterns", "polydispersity")}
     changes = {name: tuple(values) for name, values in lists.items() if values} | _given(plain)

@@ -46,8 +46,8 @@ class LearningCurveConfig:
         require(self.test_patterns >= 19, f"test_patterns = {self.test_patterns}: need at least 19")
 
     @property
-    def test_data(self) -> PatternConfig:
-        """What the unseen patterns are."""
+    def data(self) -> PatternConfig:
+        """What the patterns are, unless they come from a pool."""
         return PatternConfig(polydispersity=self.polydispersity)
 
     def training(self, patterns: int, hidden: int, data: PatternConfig) -> SpeckleTrainConfig:
@@ -68,7 +68,7 @@ def learning_curve(
     (its ".run/pool"), to learn from these, with their settings, maps and seed. Raises InputError where it holds too few.
     """
     folder = Path(folder)
-    data, training_seed, test = config.test_data, seed, None
+    data, training_seed, test = config.data, seed, None
     if pool is not None:
         data, training_seed, maps, held = read_pool(pool)
         most = max(config.patterns)
@@ -82,7 +82,9 @@ def learning_curve(
             meta = train(weights, training, training_seed, pool=pool or folder / "pool")
             network, _ = load_network(weights)
             assert isinstance(network, SpeckleNet)
-            test = test or _test_set(network, config, seed)
+            test = test or _test_set(
+                network, replace(data, polydispersity=config.polydispersity), config.test_patterns, seed
+            )
             rows.append(
                 {
                     "patterns": patterns,
@@ -97,13 +99,11 @@ def learning_curve(
 
 
 @torch.no_grad()
-def _test_set(network: SpeckleNet, config: LearningCurveConfig, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """form, statistics and classes of the unseen patterns, which all networks share."""
+def _test_set(network: SpeckleNet, data: PatternConfig, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """form, statistics and classes of ``n`` unseen patterns, which all networks share."""
     parts = []
-    for start in range(0, config.test_patterns, _BLOCK):
-        patterns, labels = config.test_data.patterns(
-            seed, "test curve", range(start, min(start + _BLOCK, config.test_patterns))
-        )
+    for start in range(0, n, _BLOCK):
+        patterns, labels = data.patterns(seed, "test curve", range(start, min(start + _BLOCK, n)))
         form, statistics, _ = network.split(patterns)
         parts.append((form, statistics, labels))
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))

@@ -170,9 +170,10 @@ def test_ordered_cross_entropy():
 
 def test_learning_curve_of_the_command_line(tmp_path, monkeypatch, capsys):
     small = PatternConfig(**SMALL, polydispersity=0.3)
-    monkeypatch.setattr(LearningCurveConfig, "test_data", small)
+    monkeypatch.setattr(LearningCurveConfig, "data", small)
     call = ["recon", "speckle", "curve", "--to", str(tmp_path), "--patterns", "128", "160", "--hidden", "8", "16"]
-    call += ["--maps", "intensity,log", "--steps", "5", "--test-patterns", "19", "--json"]
+    call += ["--steps", "5", "--test-patterns", "19", "--json"]
+    plain, call = call, [*call, "--maps", "intensity,log"]
     assert main(call) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(r["patterns"], r["hidden"]) for r in rows] == [(128, 8), (128, 16), (160, 8), (160, 16)]
@@ -182,17 +183,18 @@ def test_learning_curve_of_the_command_line(tmp_path, monkeypatch, capsys):
     assert json.loads(capsys.readouterr().out)["rows"] == rows
     assert main([*call, "--maps", "colour"]) == 2
     assert "colour" in capsys.readouterr().err
-    drawn = [*call, "--to", str(tmp_path / "again"), "--pool", str(tmp_path / "pool"), "--seed", "9"]
+    drawn = [*plain, "--to", str(tmp_path / "again"), "--pool", str(tmp_path / "pool"), "--seed", "9"]
     assert main(drawn) == 0  # the two maps and seed 0 are the pool's
     again = json.loads(capsys.readouterr().out)["rows"]
     assert [r["parameters"] for r in again] == [r["parameters"] for r in rows]
     assert main([*drawn, "--patterns", "1000"]) == 2 and "holds 160 patterns" in capsys.readouterr().err
-    assert main([*call, "--pool", str(tmp_path / "nowhere")]) == 2 and "no patterns" in capsys.readouterr().err
+    assert main([*plain, "--pool", str(tmp_path / "nowhere")]) == 2 and "no patterns" in capsys.readouterr().err
+    assert main([*drawn, "--maps", "log"]) == 2 and "leave one of the two out" in capsys.readouterr().err
 
 
 def test_larger_trainings_take_more_steps():
     config = LearningCurveConfig(patterns=(800, 60000))
-    steps = [config.training(n, 64, config.test_data).loop.steps for n in config.patterns]
+    steps = [config.training(n, 64, config.data).loop.steps for n in config.patterns]
     assert steps == [800, 6000]
 
 
