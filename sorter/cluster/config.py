@@ -13,12 +13,14 @@ BRIGHT_SPANS = {"pretrained": 40.0}
 
 @dataclass(frozen=True)
 class ClusterConfig:
-    """How hits are grouped and laid out; defaults chosen on simulated runs (`shotsort bench sorting`).
+    """How hits are grouped and laid out; defaults chosen on simulated runs (`shotsort bench sorting`,
+    `shotsort bench choice`).
 
     embedding: name, several joined by "+", or "auto". pca_dims, umap_dims: dimensions kept before HDBSCAN, 0 leaves the
     step out. min_cluster_size: smallest group that counts; None tries sizes about the square root of the number of clustered
     hits, at least 15, and takes the result on which the others agree most.
-    largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some.
+    largest_share: clusters of more than this share of the clustered hits are cut into their parts where they have some (see
+    `density_clusters`).
     bright_share: share of the hits, brightest first, in which clusters are sought where brightness spans more than a decade
     (1: all; None: what `BRIGHT_SPANS` says of the embedding); the others stay noise and are assigned by their neighbours.
     one_population: whether clusters between which the

@@ -118,7 +118,8 @@ def stable_clusters(
 
     HDBSCAN falls off cliffs: a slightly larger size can join a dozen clusters into three. Agreement is the mean adjusted Rand
     index with the results of the other sizes; of equals the size nearest to the middle of ``sizes`` is taken. The sweep has one
-    entry per size: min_cluster_size, n_clusters, noise_share, agreement, validity (told, not used: it favours few clusters).
+    entry per size: min_cluster_size, n_clusters, noise_share, agreement, validity (told, not used: by `shotsort bench choice` it
+    chooses no better).
     """
     results = [density_clusters(points, size, min_samples, selection, largest_share) for size in sizes]
     table = [[adjusted_rand_index(a.labels, b.labels) or 0.0 for b in results] for a in results]
