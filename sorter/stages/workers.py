@@ -115,6 +115,8 @@ def open_pool(config: WorkersConfig) -> Iterator[Pool]:
         from distributed import Client
     except ImportError:
         raise InputError("several workers need Dask; pip install 'shotsort[dask]'") from None
+    if not log.isEnabledFor(logging.DEBUG):  # it tells of every connection that is made and closed
+        logging.getLogger("distributed").setLevel(logging.ERROR)
     with _cluster(config) as target:
         try:
             client = Client(target, timeout=_CONNECT_S, set_as_default=False)
@@ -157,7 +159,7 @@ def _slurm_cluster() -> Any:
         return SLURMCluster()
     except ValueError as error:
         raise InputError(
-            f"--slurm: {error}; describe a job in ~/.config/dask/jobqueue.yaml (docs/online.md has an example)"
+            f"--slurm: {str(error).partition(', for example')[0]}; describe a job in ~/.config/dask/jobqueue.yaml (docs/online.md has an example)"
         ) from error
 
 
