@@ -57,6 +57,29 @@ def _new_file(path: Path, frames: NDArray) -> h5py.File:
     return file
 
 
+def new_zarr(path: Path, frames: NDArray, n: int, block: int = 10) -> None:
+    """A zarr group with room for ``n`` such frames, whose ``n_valid`` says that none is there yet."""
+    import zarr
+
+    ny, nx = frames.shape[1:]
+    group = zarr.open_group(path, mode="w")
+    group.create_array("frames", shape=(n, ny, nx), dtype=frames.dtype, chunks=(block, ny, nx))
+    group.create_array("written_s", shape=(n,), dtype=np.float64, chunks=(block,))
+    group.attrs["n_valid"] = 0
+
+
+def record_zarr(path: Path, frames: NDArray, rate: float, seconds: float) -> None:
+    """Fill a group of `new_zarr`, each frame with the time at which it could be read, as in `record_folder`."""
+    import zarr
+
+    group = zarr.open_group(path, mode="r+")
+    stack, times = group["frames"], group["written_s"]
+    for first, some in paced(frames, rate, seconds, stack.chunks[0]):
+        stack[first : first + len(some)] = some
+        times[first : first + len(some)] = np.full(len(some), time.monotonic())
+        group.attrs["n_valid"] = first + len(some)
+
+
 def serve_stream(endpoint: str, frames: NDArray, rate: float, seconds: float) -> None:
     """Serve trains in the Karabo bridge protocol, as a bridge does: what nobody fetches in time is dropped."""
     import queue
@@ -77,7 +100,7 @@ def serve_stream(endpoint: str, frames: NDArray, rate: float, seconds: float) ->
 
 
 def main(argv: list[str] | None = None) -> None:
-    """``python -m apps.bench.recorder FRAMES.npy (FOLDER | tcp://HOST:PORT) RATE SECONDS``"""
+    """``python -m apps.bench.recorder FRAMES.npy (FOLDER | GROUP.zarr | tcp://HOST:PORT) RATE SECONDS``"""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("frames")
     parser.add_argument("to")
@@ -87,6 +110,8 @@ def main(argv: list[str] | None = None) -> None:
     frames = np.load(args.frames)
     if "://" in args.to:
         serve_stream(args.to, frames, args.rate, args.seconds)
+    elif args.to.endswith(".zarr"):
+        record_zarr(Path(args.to), frames, args.rate, args.seconds)
     else:
         record_folder(Path(args.to), frames, args.rate, args.seconds)
 

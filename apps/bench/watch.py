@@ -31,7 +31,7 @@ EXAMPLE = """  shotsort bench watch
   shotsort bench watch --rate 500 --seconds 120 --json
   shotsort bench watch --from run41/ --sources folder
 """
-SOURCES = ("folder", "stream")
+SOURCES = ("folder", "stream", "zarr")
 #: After the recorder has ended, what waits is given this long.
 _DRAIN_S = 3.0
 
@@ -121,10 +121,15 @@ def possible_rate(folder: Path, base: str, frames: Path, seconds: float = 15.0) 
 
 def _measure(folder: Path, base: str, frames: Path, kind: str, rate: float, seconds: float) -> dict[str, Any]:
     """Watch what a recorder, a process of its own, makes."""
+    from apps.bench.recorder import new_zarr
+
     name = f"{kind}_{rate:.0f}"
     source = f"tcp://127.0.0.1:{_free_port()}" if kind == "stream" else str(folder / name)
     if kind == "folder":
         Path(source).mkdir()
+    elif kind == "zarr":  # what is watched must be there
+        source += ".zarr"
+        new_zarr(Path(source), np.load(frames), int(rate * seconds))
     run = _Run(folder, base, source, name)
     run.command = [sys.executable, "-m", "apps.bench.recorder", str(frames), source, str(rate), str(seconds)]
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -192,10 +197,19 @@ class _Run:
                 ages.append(np.full(parcel.n_frames, now - (parcel.available_s or now)))
                 continue
             if path not in files:
-                with h5py.File(path, "r") as file:
-                    files[path] = file["written_s"][:]
+                files[path] = _written_s(path)
             ages.append(now - files[path][parcel.start : parcel.stop])
         return np.concatenate(ages) if ages else np.empty(0)
+
+
+def _written_s(path: str) -> NDArray[np.float64]:
+    """When each frame of a recorded file could be read."""
+    if path.endswith(".zarr"):
+        import zarr
+
+        return np.asarray(zarr.open_group(path, mode="r")["written_s"][:])
+    with h5py.File(path, "r") as file:
+        return file["written_s"][:]
 
 
 def _percentile(values: NDArray[np.float64], q: float) -> float | None:
@@ -215,7 +229,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=500.0, help="frames per second (default: 500)")
     parser.add_argument("--seconds", type=float, default=120.0, help="length of each recording (default: 120)")
     parser.add_argument(
-        "--sources", nargs="+", choices=SOURCES, default=list(SOURCES), help="what is watched (default: both)"
+        "--sources", nargs="+", choices=SOURCES, default=list(SOURCES), help="what is watched (default: all)"
     )
     parser.add_argument("--from", dest="start_from", metavar="SORTED", help="sorted work folder (default: one is made)")
     parser.add_argument(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.errors import ZarrUserWarning
 
 from sorter.core.errors import InputError
 from sorter.core.frames import UNITS, Unit
@@ -19,6 +21,8 @@ from sorter.io.zarr_store import TEXT, decode_text
 
 _STORE_TABLES = ("frame_id", "source_file", "source_index")
 _COUNTER = "n_valid"
+# a file that its writer is about to rename is nothing to tell a person of
+warnings.filterwarnings("ignore", r"Object at .*partial", ZarrUserWarning)
 
 
 class ZarrReader(Reader):

@@ -189,11 +189,13 @@ class FilesSource:
 
     def _ready(self, path: str) -> bool:
         """Whether a file is complete, or its writer lets others read while it writes."""
+        if is_zarr(Path(path)):
+            return True  # how many of its rows count is another question
         now, now_stamp = time.monotonic(), _stamp(path)
         known, since = self._unready.setdefault(path, (now_stamp, now))
         if known != now_stamp:
             self._unready[path] = (now_stamp, now)
-        elif now - since >= SETTLED_S or self._first or is_zarr(Path(path)):
+        elif now - since >= SETTLED_S or self._first:
             return not _is_locked(path)
         return is_written_live(path)
 
@@ -218,8 +220,6 @@ def _stamp(path: str) -> tuple[int, int]:
 def _is_locked(path: str) -> bool:
     """Whether a writer has the file for itself (HDF5 locks what it writes, where the disk can). Holds the lock for no longer
     than it takes to ask."""
-    if os.path.isdir(path):
-        return False
     with open(path, "rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
