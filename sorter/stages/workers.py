@@ -158,8 +158,9 @@ def _slurm_cluster() -> Any:
     try:
         return SLURMCluster()
     except ValueError as error:
+        why = str(error).partition(", for example")[0]
         raise InputError(
-            f"--slurm: {str(error).partition(', for example')[0]}; describe a job in ~/.config/dask/jobqueue.yaml (docs/online.md has an example)"
+            f"--slurm: {why}; describe a job in ~/.config/dask/jobqueue.yaml (docs/online.md has an example)"
         ) from error
 
 
