@@ -42,9 +42,9 @@ def _heed_ctrl_c():
 
 
 @contextmanager
-def serving(work):
+def serving(work, *options):
     """The address of ``shotsort explore`` on ``work``, in a process of its own."""
-    command = [sys.executable, "-m", "apps.cli", "explore", str(work.path), "--port", "0", "--no-browser"]
+    command = [sys.executable, "-m", "apps.cli", "explore", str(work.path), "--port", "0", "--no-browser", *options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_heed_ctrl_c) as server:
         try:
             line = server.stderr.readline()
