@@ -18,6 +18,8 @@ from sorter.core.errors import InputError
 FLAGS = ("--headless", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0")
 #: WebGL by Mesa, where there is no graphics card: some hundred times faster for Bokeh's points than what Chromium brings along.
 MESA = ("--use-gl=angle", "--use-angle=gl-egl", "--ignore-gpu-blocklist", "--disable-gpu-sandbox")
+#: How long a browser may take to start, on a machine that is busy with other things.
+_START_MS = 300_000
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -32,7 +34,7 @@ class Chromium:
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
         )
         try:
-            self._browser = play.chromium.connect_over_cdp(f"http://localhost:{self._port()}")
+            self._browser = play.chromium.connect_over_cdp(f"http://localhost:{self._port()}", timeout=_START_MS)
             self.page = self._browser.new_page(viewport={"width": 1280, "height": 800})
         except BaseException:
             self.close()

@@ -1,0 +1,69 @@
+"""Keys, and what was drawn in two dimensions: cleaned in the embedding, told in the rule."""
+
+import pytest
+
+from tests.browser.conftest import Page, members, serving
+from tests.sorter.online.conftest import make_sorted_run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def page(chromium, tmp_path_factory):
+    """A page on a run that was really clustered."""
+    work = make_sorted_run(tmp_path_factory.mktemp("keys"))
+    with serving(work) as (url, _):
+        page = Page(chromium, url)
+        page.page.set_default_timeout(120_000)
+        page.work = work
+        yield page
+        page.close()
+
+
+def press(page, *keys):
+    for key in keys:
+        page.page.keyboard.press(key)
+        page.settle()
+
+
+def test_keys_step_through_clusters_pages_frames_and_colours(page):
+    page.reset()
+    press(page, "n")
+    page.expect_title("Cluster 0")
+    press(page, "j")
+    page.expect_title("Cluster 1")
+    press(page, "k")
+    page.expect_title("Cluster 0")
+    page.page.select_option("select[data-act=page-size]", "24")
+    page.expect_thumbs(24)
+    press(page, "]")
+    page.expect_text("picked", "2 /")
+    press(page, "[", "r", "c")
+    page.expect("document.querySelector('[data-panel=coloring] .on').textContent === 'label'")
+    press(page, "ArrowRight", "x")
+    page.expect_text("selection", f"{len(members(page.work, 0)) - 1} frames")
+    press(page, "s")
+    page.expect_title("Similar frames")
+    press(page, "z")
+    page.page.wait_for_selector("#picked.big")
+    press(page, "z", "m")
+    page.expect_text("viewer", "Mean")
+
+
+def test_a_lasso_is_cleaned_in_the_embedding_and_says_so(page):
+    page.reset()
+    page.open_tab("shape")
+    page.pick_cluster(0)
+    page.lasso(page.around_all(), key="Shift")
+    page.expect_text("selection", "Cluster 0 + lasso")
+    page.page.click('#clusters .row[data-value="1"]')
+    page.page.click("[data-act=clean]")
+    page.expect_text("toast", "taken out")
+    page.open_tab("out")
+    page.submit("subset", name="clean")
+    assert page.work.read_subset("clean").rule.endswith("cleaned in features")
+    page.lasso(page.around_all())
+    page.expect_title("Lasso")
+    page.submit("subset", name="drawn")
+    drawn = page.work.read_subset("drawn")
+    assert "drawn in the 2-D layout" in drawn.rule and drawn.meta["drawn_in_2d"]
