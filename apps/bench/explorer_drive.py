@@ -74,7 +74,11 @@ class Program:
         self.page.set_default_timeout(0)  # `within` ends what takes too long
         self.page.add_init_script("localStorage.setItem('shotsort-tour', 'done')")
         self.began = time.perf_counter()
-        self.server, self.url = self.serve()
+        try:
+            self.server, self.url = self.serve()
+        except BaseException:
+            self.chromium.close()
+            raise
 
     def serve(self) -> tuple[subprocess.Popen, str]:
         """Start the server; returns it and its address."""
@@ -157,22 +161,20 @@ class Program:
         middle = np.median(self.xy, axis=0)
         radius = float(np.quantile(np.hypot(*(self.xy - middle).T), 0.1))
         around = np.linspace(0, 2 * np.pi, self.corners + 1)
-        ranges = self.page.evaluate(
-            """() => { const p = Bokeh.documents[0].get_model_by_name("layout");
-            return [p.x_range.start, p.x_range.end, p.y_range.start, p.y_range.end, p.inner_width, p.inner_height]; }"""
-        )
-        x0, x1, y0, y1, width, height = ranges
-        box = self.page.locator(f"{self.map_selector} canvas").first.bounding_box()
-        px = box["x"] + (middle[0] + radius * np.cos(around) - x0) / (x1 - x0) * width
-        py = box["y"] + (y1 - middle[1] - radius * np.sin(around)) / (y1 - y0) * height
-        self.page.mouse.move(px[0], py[0])
-        self.page.mouse.down()
+        with self.within("lasso_s"):
+            x0, x1, y0, y1, width, height = self.page.evaluate(
+                """() => { const p = Bokeh.documents[0].get_model_by_name("layout");
+                return [p.x_range.start, p.x_range.end, p.y_range.start, p.y_range.end, p.inner_width, p.inner_height]; }"""
+            )
+            box = self.page.locator(f"{self.map_selector} canvas").first.bounding_box()
+            px = box["x"] + (middle[0] + radius * np.cos(around) - x0) / (x1 - x0) * width
+            py = box["y"] + (y1 - middle[1] - radius * np.sin(around)) / (y1 - y0) * height
+            self.page.mouse.move(px[0], py[0])
+            self.page.mouse.down()
         for x, y in zip(px[1:], py[1:]):
-            with self.within("lasso_s"):
+            with self.within("lasso_s"):  # as a hand that sees what it draws: moves that come faster are dropped
                 self.page.mouse.move(x, y)
-                self.page.evaluate(
-                    _NEXT_PICTURE
-                )  # as a hand that sees what it draws; moves that come faster are dropped
+                self.page.evaluate(_NEXT_PICTURE)
 
     def note(self, step: str, act: Callable[[], float], repeats: int, before: Callable[[], None] | None = None) -> None:
         """Note the median of the seconds of repeats, of which none follows one that took LONG_S; ``before`` each."""
