@@ -1,4 +1,4 @@
-"""Keys, and what was drawn in two dimensions: cleaned in the embedding, told in the rule."""
+"""Keys and clusters by hand: cleaned in the embedding, the tree cut, another clustering made and cancelled."""
 
 import pytest
 
@@ -67,3 +67,25 @@ def test_a_lasso_is_cleaned_in_the_embedding_and_says_so(page):
     page.submit("subset", name="drawn")
     drawn = page.work.read_subset("drawn")
     assert "drawn in the 2-D layout" in drawn.rule and drawn.meta["drawn_in_2d"]
+
+
+def test_the_tree_is_cut_with_a_live_count_and_another_embedding_laid_out(page):
+    page.reset()
+    page.open_tab("shape")
+    page.page.fill("#cut-size", "399")
+    page.expect("document.querySelector('#cutcount').innerText.startsWith('0 clusters')")
+    page.page.fill("#cut-size", "15")
+    page.expect("!document.querySelector('#cutcount').innerText.startsWith('0 clusters')")
+    page.page.click("[data-act=cut]")
+    page.expect_text("toast", "density-by-hand-1")
+    page.expect_text("tab", "How these clusters came to be", "cut")
+    page.page.select_option("select[data-act=clustering]", "density")
+    page.submit("lay-out", embedding="features")
+    page.expect_text("job", "clustering features")
+    page.page.click("[data-act=cancel]")
+    page.expect_text("toast", "cancelled")
+    page.submit("lay-out", embedding="features")
+    page.expect(
+        "[...document.querySelectorAll('select[data-act=clustering] option')].some(o => o.value === 'features')"
+    )
+    assert "features" in page.work.result_names("clusters")
