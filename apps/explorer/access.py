@@ -8,6 +8,7 @@ from typing import Any
 
 from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
+from tornado.websocket import WebSocketHandler
 
 _PAGE = """<!doctype html><meta name="viewport" content="width=device-width"><title>shotsort</title>
 <body style="background:#0d1117;color:#e3e9f0;font:15px system-ui,sans-serif;display:grid;place-items:center;height:90vh">
@@ -43,7 +44,8 @@ class TokenAccess(AuthProvider):
 
         def user(handler: RequestHandler) -> str | None:
             if self.admits(handler.get_argument("token", "")):
-                self.let_in(handler)
+                if not isinstance(handler, WebSocketHandler):  # which has the page's address, but can set no cookie
+                    self.let_in(handler)
                 return "known"
             held = handler.get_cookie(self.cookie) or ""
             return "known" if hmac.compare_digest(held.encode(), self.word.encode()) else None
