@@ -309,7 +309,7 @@ class PlainCanvas(PlainWebGL):
 
 def served(command: list[str], words: str) -> tuple[subprocess.Popen, str]:
     """Start a server; returns it and the address that it says after ``words``. Raises InputError if it ends before."""
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # bokeh prints
     assert server.stderr is not None
     told = []
     for line in server.stderr:
