@@ -91,15 +91,18 @@ class KaraboSource:
 
     def _connect(self) -> None:
         try:
+            import zmq
             from karabo_bridge import Client
         except ImportError:
             raise InputError(
                 f"{self.endpoint}: needs the Karabo bridge client; pip install 'shotsort[online]'"
             ) from None
         self.close()
+        context = zmq.Context()
         try:
-            self._client = Client(self.endpoint, sock=self._pattern, timeout=_WAIT_S)
+            self._client = Client(self.endpoint, sock=self._pattern, timeout=_WAIT_S, context=context)
         except Exception as error:  # ZMQError, and whatever a malformed address makes the client do
+            context.destroy(linger=0)  # left to the garbage collector, it may wait for its socket for ever
             raise InputError(f"{self.endpoint}: no address of a stream ({error}); give tcp://HOST:PORT") from error
 
     def close(self) -> None:
