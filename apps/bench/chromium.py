@@ -63,6 +63,11 @@ class Chromium:
         self._profile.cleanup()
 
 
+def chromium_path() -> str | None:
+    """Where a Chromium is: what the variable CHROMIUM names, else one on the path; None without one."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+
 @contextmanager
 def browsers() -> Iterator[Callable[[tuple[str, ...]], Chromium]]:
     """What starts a Chromium with further flags. Raises InputError without playwright, or without a Chromium (the variable
@@ -71,7 +76,7 @@ def browsers() -> Iterator[Callable[[tuple[str, ...]], Chromium]]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         raise InputError("bench explorer: needs playwright; pip install 'shotsort[dev]'") from None
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+    path = chromium_path()
     if path is None:
         raise InputError("bench explorer: no Chromium found; set CHROMIUM to one")
     with sync_playwright() as play:

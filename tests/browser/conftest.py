@@ -1,8 +1,6 @@
 """A real Chromium against a real server; skipped with a reason where there is none."""
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from apps.bench.chromium import chromium_path
 from sorter.curate.label_book import LabelBook
 from tests.workfolders import make_work_folder
 
@@ -18,7 +17,6 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 #: How long a page may take to do what it was asked, on a machine that is busy with other things.
 PATIENCE_S = 30
 
@@ -27,7 +25,7 @@ PATIENCE_S = 30
 def chromium():
     """The browser process."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    path = chromium_path()
     if path is None:
         pytest.skip("no Chromium found (set CHROMIUM to one)")
     with api.sync_playwright() as play:
@@ -169,6 +167,17 @@ class Page:
     def close(self):
         self.page.close()
         assert not self.errors
+
+
+@contextmanager
+def page_on(browser, work, patience_s=120):
+    """A `Page` on ``work``, which it keeps as its ``work``, served by a process of its own."""
+    with serving(work) as (url, _):
+        page = Page(browser, url)
+        page.page.set_default_timeout(1000 * patience_s)
+        page.work = work
+        yield page
+        page.close()
 
 
 @pytest.fixture(scope="module")

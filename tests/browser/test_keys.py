@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.browser.conftest import Page, members, serving
+from tests.browser.conftest import members, page_on
 from tests.sorter.online.conftest import make_sorted_run
 
 pytestmark = pytest.mark.browser
@@ -12,12 +12,8 @@ pytestmark = pytest.mark.browser
 def page(chromium, tmp_path_factory):
     """A page on a run that was really clustered."""
     work = make_sorted_run(tmp_path_factory.mktemp("keys"))
-    with serving(work) as (url, _):
-        page = Page(chromium, url)
-        page.page.set_default_timeout(120_000)
-        page.work = work
+    with page_on(chromium, work) as page:
         yield page
-        page.close()
 
 
 def press(page, *keys):

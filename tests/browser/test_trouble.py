@@ -7,7 +7,7 @@ import pytest
 
 from apps.explorer.tabs_more import FORMATS
 from sorter.curate.label_book import LabelBook
-from tests.browser.conftest import Page, members, serving
+from tests.browser.conftest import members, page_on
 from tests.workfolders import make_work_folder
 
 pytestmark = pytest.mark.browser
@@ -17,12 +17,8 @@ pytestmark = pytest.mark.browser
 def page(chromium, tmp_path_factory):
     """A page on a small run."""
     work = make_work_folder(tmp_path_factory.mktemp("trouble"), n=80)
-    with serving(work) as (url, _):
-        page = Page(chromium, url)
-        page.page.set_default_timeout(120_000)
-        page.work = work
+    with page_on(chromium, work) as page:
         yield page
-        page.close()
 
 
 def test_a_label_book_that_another_process_holds_is_told_and_nothing_is_lost(page):
