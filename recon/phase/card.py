@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from recon.phase.data import crystal_law
 from recon.training.weights import figures_section
 
 _FIGURES = {
@@ -48,7 +49,14 @@ def _command(meta: dict[str, Any]) -> str:
     config = meta["config"]
     known = {"chan": "chan2020", "autophase": "autophase", "complex": "complex", "patterson": "small"}
     words = [f"shotsort recon phase train --preset {known[config['network']]}", "--widths", *map(str, config["widths"])]
-    words += [f"--{name} {config[name]}" for name in ("batch", "crystals", "before", "fresh")]
+    words += [f"--{name} {config[name]}" for name in ("batch", "crystals", "before", "fresh", "unstrained")]
+    data = config["data"]
+    if data["fewest_photons"] is not None:
+        words.append(f"--photons {data['fewest_photons']:g} {data['most_photons']:g}")
+    if data["atomistic"]:
+        words.append("--atomistic")
+    if data["crystal"]["max_strain"] != crystal_law().max_strain:
+        words.append(f"--max-strain {data['crystal']['max_strain']:g}")
     words += [
         f"--steps {config['loop']['steps']}",
         f"--learning-rate {config['loop']['learning_rate']}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,22 @@ FIELD = 32
 """Voxels along a side of the objects that networks give (Chan et al. 2020)."""
 
 
+def crystal_law(atomistic: bool = False, max_strain: float | None = None) -> CrystalConfig:
+    """The crystals of training and tests: faceted, 10 to 20 nm, turned at random. Atomistic ones are of 20 nm and not turned.
+
+    max_strain: of each component before relaxation (None: 0.01, as in Chan et al. 2020).
+    """
+    law = CrystalConfig() if atomistic else CrystalConfig(min_edge_nm=10, rotated=True)
+    return law if max_strain is None else replace(law, max_strain=max_strain)
+
+
 @dataclass(frozen=True)
 class CrystalData:
     """crystal: the law of the crystals (see `sim.particles.crystals`). oversampling: side of the pattern over that of the object.
     fewest_photons .. most_photons in a pattern, log-uniform (null: no noise). atomistic: relaxed by LAMMPS where it is installed
-    (then neither rotated nor of drawn size)."""
+    (see `crystal_law`)."""
 
-    crystal: CrystalConfig = field(default_factory=lambda: CrystalConfig(min_edge_nm=10, edge_nm=20, rotated=True))
+    crystal: CrystalConfig = field(default_factory=crystal_law)
     oversampling: int = 2
     fewest_photons: float | None = None
     most_photons: float | None = None
@@ -50,11 +59,11 @@ class CrystalData:
 
     def object(self, seed: int, stream: str, index: int, strained: bool = True) -> NDArray[np.complex64]:
         """Crystal ``index`` of a stream, (32, 32, 32), its centre of mass within a voxel of the middle; largest modulus 1."""
-        crystal = self._crystal(seed, stream, index)
-        obj = crystal.object() if strained else crystal.density.astype(complex)
-        return centred(obj).astype(np.complex64)
+        return centred_object(self.drawn(seed, stream, index), strained)
 
-    def _crystal(self, seed: int, stream: str, index: int) -> Crystal:
+    def drawn(self, seed: int, stream: str, index: int) -> Crystal:
+        """Crystal ``index`` of a stream as the simulator gives it."""
+
         def rng(attempt: int) -> np.random.Generator:
             return child_rng(seed, "phase", stream, index, *([attempt] if attempt else []))
 
@@ -67,6 +76,19 @@ class CrystalData:
         if self.fewest_photons is None or self.most_photons is None:
             return None
         return float(self.fewest_photons * (self.most_photons / self.fewest_photons) ** rng.random())
+
+
+def centred_object(crystal: Crystal, strained: bool = True) -> NDArray[np.complex64]:
+    """See `CrystalData.object`."""
+    return centred(crystal.object() if strained else crystal.density.astype(complex)).astype(np.complex64)
+
+
+def phase_rms_rad(crystal: Crystal) -> float:
+    """Root mean square of the phase inside, not wrapped, about the plane that fits it best (a ramp only moves the peak)."""
+    inside = crystal.density > 0.5
+    place = np.stack([*np.nonzero(inside), np.ones(inside.sum())], 1)
+    phase = crystal.phase_rad()[inside]
+    return float(np.std(phase - place @ np.linalg.lstsq(place, phase)[0]))
 
 
 def centred(obj: NDArray) -> NDArray:
@@ -140,15 +162,15 @@ class CrystalPool:
     def grow(self, count: int) -> None:
         """Hold crystals 0 .. count - 1 (no more than the capacity)."""
         for i in range(len(self), min(count, self.capacity)):
-            crystal = self.data._crystal(self.seed, "train", i)
+            crystal = self.data.drawn(self.seed, "train", i)
             self._held[i] = crystal.density, np.where(crystal.density > 0, crystal.phase_rad(), 0)
             self._count[0] = i + 1
 
-    def batch(self, rng: np.random.Generator, size: int, unstrained: float) -> Tensor:
-        """Objects (size, 32, 32, 32) complex64: crystals held, each turned or mirrored by one of the 48 symmetries of the cube,
-        its strain times 0 (the share ``unstrained`` of them) or 0.5 .. 1.25."""
+    def batch(self, rng: np.random.Generator, size: int, unstrained: float, count: int) -> Tensor:
+        """Objects (size, 32, 32, 32) complex64: of crystals 0 .. count - 1, each turned or mirrored by one of the 48
+        symmetries of the cube, its strain times 0 (the share ``unstrained`` of them) or 0.5 .. 1.25."""
         objects = []
-        for row in rng.integers(0, len(self), size):
+        for row in rng.integers(0, count, size):
             density, phase = self._held[row].astype(np.float32)
             strength = 0.0 if rng.random() < unstrained else rng.uniform(0.5, 1.25)
             obj = np.transpose(density * np.exp(1j * strength * phase), rng.permutation(3))

@@ -7,7 +7,7 @@ import multiprocessing
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from recon.phase.data import CrystalData, magnitudes, measured, noisy, padded
+from recon.phase.data import CrystalData, centred_object, magnitudes, measured, noisy, padded, phase_rms_rad
 from recon.phase.downsample import block_dct
 from recon.phase.iterate import IterateConfig, Solutions, first_guess, iterate
 from recon.phase.predict import Predictor
@@ -64,35 +64,46 @@ class PhaseEvaluateConfig:
 @dataclass(frozen=True)
 class Evaluation:
     """figures: method -> (crystals, 5), columns as COLUMNS; "unaided" is the refinement from a random start instead of the
-    network's answer. distribution (network_crystals, 2): the network's shape and phase errors, strained and unstrained in turn.
-    by_photons: dose -> (shape, phase) errors, medians. summary: JSON-ready."""
+    network's answer. phase_rms_rad (crystals,): how strained each is (see `recon.phase.data.phase_rms_rad`). distribution
+    (network_crystals, 2): the network's shape and phase errors, strained and unstrained in turn. by_photons: dose -> (shape,
+    phase) errors, medians. summary: JSON-ready."""
 
     figures: dict[str, NDArray[np.float64]]
+    phase_rms_rad: NDArray[np.float64]
     distribution: NDArray[np.float64]
     by_photons: dict[float, tuple[float, float]]
     summary: dict[str, Any]
 
 
-def unseen_pattern(
-    data: CrystalData, seed: int, index: int, photons: float | None, strained: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Counts (n, n, n) of unseen crystal ``index``, and the object behind them on the same grid."""
-    intensity, objects = measured(torch.from_numpy(data.object(seed, "test", index, strained))[None], data.oversampling)
-    generator = torch.Generator().manual_seed(child_seed(seed, "phase", "test noise", index))
-    return noisy(intensity[0], photons, generator), padded(objects[0], data.side)
+@dataclass(frozen=True)
+class Unseen:
+    """A test crystal: counts (n, n, n), the object behind them on the same grid, and how strained it is."""
+
+    counts: Tensor
+    truth: Tensor
+    phase_rms_rad: float
+
+    @classmethod
+    def drawn(cls, data: CrystalData, seed: int, index: int, photons: float | None, strained: bool = True) -> Unseen:
+        """Crystal ``index`` of the stream "test" of ``seed``, which no training sees."""
+        crystal = data.drawn(seed, "test", index)
+        intensity, objects = measured(torch.from_numpy(centred_object(crystal, strained))[None], data.oversampling)
+        generator = torch.Generator().manual_seed(child_seed(seed, "phase", "test noise", index))
+        counts = noisy(intensity[0], photons, generator)
+        return cls(counts, padded(objects[0], data.side), phase_rms_rad(crystal) if strained else 0.0)
 
 
 def phase_all_ways(
     predictor: Predictor, config: PhaseEvaluateConfig, seed: int, index: int
-) -> dict[str, tuple[float, ...]]:
-    """COLUMNS of each method for one crystal. Times begin with the counts and include all preparation."""
-    counts, truth = unseen_pattern(config.data, seed, index, config.photons)
+) -> tuple[dict[str, tuple[float, ...]], float]:
+    """COLUMNS of each method for one crystal, and how strained it is. Times begin with the counts and include all preparation."""
+    unseen = Unseen.drawn(config.data, seed, index, config.photons)
 
     def problem() -> Problem:
-        return Problem.of(counts, seed=child_seed(seed, index), device=predictor.device)
+        return Problem.of(unseen.counts, seed=child_seed(seed, index), device=predictor.device)
 
     def network() -> Tensor:
-        return predictor.objects(counts[None])
+        return predictor.objects(unseen.counts[None])
 
     def unaided() -> Solutions:
         here = problem()
@@ -115,25 +126,25 @@ def phase_all_ways(
     rows = {}
     for name, answer in found.items():
         obj = scaled(judge, answer) if isinstance(answer, Tensor) else answer.objects[:1]
-        errors = object_errors(obj[0].cpu(), truth)
+        errors = object_errors(obj[0].cpu(), unseen.truth)
         rows[name] = (
             errors.phase_error_rad, errors.shape_error, float(judge.modulus().chi2(obj)[0]), float(judge.free_llk(obj)[0]),
             seconds[name],
         )  # fmt: skip
-    return rows
+    return rows, unseen.phase_rms_rad
 
 
 def network_errors(
     predictor: Predictor, config: PhaseEvaluateConfig, seed: int, index: int, photons: float | None
 ) -> tuple[float, float]:
     """Shape and phase error of the network alone; odd crystals are the ones before them without strain."""
-    counts, truth = unseen_pattern(config.data, seed, index // 2, photons, index % 2 == 0)
+    unseen = Unseen.drawn(config.data, seed, index // 2, photons, index % 2 == 0)
     with torch.no_grad():
-        small = block_dct(counts[None], predictor.input_side)
+        small = block_dct(unseen.counts[None], predictor.input_side)
         obj = predictor.model(magnitudes(small).to(predictor.device)).cpu()[0]
     side = obj.shape[0]
-    first = truth.shape[0] // 2 - side // 2
-    errors = object_errors(obj, truth[first : first + side, first : first + side, first : first + side].contiguous())
+    inner = slice(first := unseen.truth.shape[0] // 2 - side // 2, first + side)
+    errors = object_errors(obj, unseen.truth[inner, inner, inner].contiguous())
     return errors.shape_error, errors.phase_error_rad
 
 
@@ -159,14 +170,14 @@ def evaluate(predictor: Predictor, config: PhaseEvaluateConfig, seed: int = 0) -
     doses = config.doses if config.dose_crystals else ()
     tasks += [("network", 2 * i, dose) for dose in doses for i in range(config.dose_crystals)]
     found = _in_processes(tasks, predictor, config, seed)
-    rows = found[: config.crystals]
+    rows, phase_rms = zip(*found[: config.crystals], strict=True)
     figures = {name: np.array([row[name] for row in rows]) for name in METHODS}
     distribution = np.array(found[config.crystals : config.crystals + config.network_crystals])
     rest = np.array(found[config.crystals + config.network_crystals :]).reshape(len(doses), config.dose_crystals, 2)
     by_photons = {dose: tuple(np.median(part, 0).tolist()) for dose, part in zip(doses, rest, strict=True)}
-    return Evaluation(
-        figures, distribution, by_photons, _summary(figures, distribution, by_photons, predictor, config, seed)
-    )
+    summary = _summary(figures, distribution, by_photons, predictor, config, seed)
+    summary["crystal_phase_rms_rad"] = float(np.median(phase_rms))
+    return Evaluation(figures, np.array(phase_rms), distribution, by_photons, summary)
 
 
 def _in_processes(tasks: list, predictor: Predictor, config: PhaseEvaluateConfig, seed: int) -> list:
@@ -211,9 +222,3 @@ def _summary(
     ]
     found["iterative_recipe"], found["refined_settings"] = config.iterative.recipe, asdict(config.refined)
     return found
-
-
-def atomistic(config: PhaseEvaluateConfig) -> PhaseEvaluateConfig:
-    """The same on crystals relaxed by LAMMPS, neither rotated nor of drawn size."""
-    crystal = replace(config.data.crystal, min_edge_nm=None, rotated=False)
-    return replace(config, data=replace(config.data, crystal=crystal, atomistic=True))

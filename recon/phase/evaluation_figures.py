@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from recon.phase.alignment import align
 from recon.phase.card import model_card
-from recon.phase.evaluate import COLUMNS, METHODS, PHASED_RAD, Evaluation, PhaseEvaluateConfig, unseen_pattern
+from recon.phase.evaluate import COLUMNS, METHODS, PHASED_RAD, Evaluation, PhaseEvaluateConfig, Unseen
 from recon.phase.figures import PHASE_MAP, bounding_box, new_figure
 from recon.phase.iterate import iterate
 from recon.phase.predict import Predictor
@@ -40,9 +40,10 @@ def write_evaluation(
         (folder / "evaluation.json").write_text(json.dumps(found.summary, indent=1) + "\n")
         with (folder / "crystals.csv").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["crystal", "method", *COLUMNS])
+            writer.writerow(["crystal", "crystal_phase_rms_rad", "method", *COLUMNS])
             for name in METHODS:
-                writer.writerows([i, name, *(f"{v:.6g}" for v in row)] for i, row in enumerate(found.figures[name]))
+                for i, (rms, row) in enumerate(zip(found.phase_rms_rad, found.figures[name], strict=True)):
+                    writer.writerow([i, f"{rms:.4g}", name, *(f"{v:.6g}" for v in row)])
         write_card(folder / "card.md", *model_card(predictor.meta, predictor.path.name, found.summary))
         errors_figure(found).savefig(folder / "errors.png")
         examples_figure(predictor, config, seed, min(3, config.crystals)).savefig(folder / "examples.png")
@@ -88,7 +89,8 @@ def examples_figure(predictor: Predictor, config: PhaseEvaluateConfig, seed: int
     figure = new_figure(10.5, 4.0 * count)
     axes = figure.subplots(2 * count, 5, squeeze=False)
     for i in range(count):
-        counts, truth = unseen_pattern(config.data, seed, i, config.photons)
+        unseen = Unseen.drawn(config.data, seed, i, config.photons)
+        counts, truth = unseen.counts, unseen.truth
         problem = Problem.of(counts, seed=child_seed(seed, i), device=predictor.device)
         start = predictor.objects(counts[None])
         answers = [

@@ -65,6 +65,10 @@ class PhaseTrainConfig:
         )
         require(0 <= self.unstrained <= 1, f"unstrained = {self.unstrained}: must lie in 0..1")
 
+    def held(self, step: int) -> int:
+        """Crystals that the batch of ``step`` is drawn from."""
+        return min(self.before + self.fresh * step, self.crystals)
+
 
 #: The paper's training: 100,000 crystals and their unstrained twins on the object's own grid, 50 epochs in batches of 256, Adam.
 _CHAN = PhaseTrainConfig(
@@ -118,7 +122,7 @@ def train(
     meta = {
         "network": config.network, "widths": list(config.widths), "parameters": n_parameters(model), "seed": seed,
         "config": asdict(config),
-        "training": {"steps": steps, "patterns_seen": steps * config.batch, "crystals": len(pool),
+        "training": {"steps": steps, "patterns_seen": steps * config.batch, "crystals": config.held(steps - 1),
                      "seconds": history[-1]["seconds"], "history": history},
     }  # fmt: skip
     save_weights(model, to, KIND, meta)
@@ -131,7 +135,7 @@ def _loss(config: PhaseTrainConfig, seed: int, pool: CrystalPool) -> Callable[[n
     side = NETWORKS[config.network].input_side
 
     def loss(model: nn.Module, step: int) -> Tensor:
-        pool.grow(config.before + config.fresh * step)
+        pool.grow(config.held(step))
         torch.manual_seed(child_seed(seed, "phase", "dropout", step))
         magnitude, target = _batch(config, seed, pool, step, side)
         device = next(model.parameters()).device
@@ -156,7 +160,9 @@ def _batch(config: PhaseTrainConfig, seed: int, pool: CrystalPool, step: int, si
     """Magnitudes (B, side, side, side) and objects (B, 32, 32, 32) of ``step``."""
     rng = child_rng(seed, "phase", "batch", step)
     generator = torch.Generator().manual_seed(child_seed(seed, "phase", "noise", step))
-    intensity, objects = measured(pool.batch(rng, config.batch, config.unstrained), config.data.oversampling)
+    intensity, objects = measured(
+        pool.batch(rng, config.batch, config.unstrained, config.held(step)), config.data.oversampling
+    )
     binned = block_dct(intensity, side)  # the sum over blocks, so that noise may come after it
     return magnitudes(torch.stack([noisy(pattern, config.data.photons(rng), generator) for pattern in binned])), objects
 

@@ -59,9 +59,10 @@ def test_photons_are_what_was_asked():
 def test_pool_is_found_again_and_makes_new_views(tmp_path):
     pool = CrystalPool(tmp_path, CrystalData(), 1, 8)
     pool.grow(3)
-    first = pool.batch(np.random.default_rng(0), 6, 0.5)
+    first = pool.batch(np.random.default_rng(0), 6, 0.5, 3)
     again = CrystalPool(tmp_path, CrystalData(), 1, 8)
-    assert len(again) == 3 and torch.equal(again.batch(np.random.default_rng(0), 6, 0.5), first)
+    again.grow(5)  # as a run does that was stopped after its last checkpoint
+    assert len(again) == 5 and torch.equal(again.batch(np.random.default_rng(0), 6, 0.5, 3), first)
     unstrained = (first.imag.abs().amax((1, 2, 3)) < 1e-6).sum()
     assert 0 < unstrained < 6
 
