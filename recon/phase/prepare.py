@@ -64,7 +64,7 @@ def prepare(scan: Scan, config: PrepareConfig | None = None) -> Pattern:
         raise InputError(
             f"{name}: {_by(shape)} voxels are too small; each axis needs at least {SMALLEST} about the peak"
         )
-    counts, bad = _clean(scan, config)
+    counts, bad, remarks = _clean(scan, config)
     if config.center_px is None:
         peak = _peak(counts, name)
     else:
@@ -73,10 +73,10 @@ def prepare(scan: Scan, config: PrepareConfig | None = None) -> Pattern:
             raise InputError(f"{name}: the centre {peak} lies outside of the scan of {_by(shape)} voxels")
     side = _side(shape, peak, config.side, name)
     first = tuple(int(p) - side // 2 for p in peak)
-    counts, bad, outside = _cube(np.where(counts < config.threshold, 0, counts), bad, first, side)
+    counts, bad, outside = _cube(np.where(bad | (counts < config.threshold), 0, counts), bad, first, side)
     if counts.sum() <= 0:
         raise InputError(f"{name}: no counts are left above {config.threshold:g}; lower --threshold")
-    remarks = [*scan.remarks, f"cube of {side} voxels about the peak at {tuple(int(p) for p in peak)} of {_by(shape)}"]
+    remarks += [f"cube of {side} voxels about the peak at {tuple(int(p) for p in peak)} of {_by(shape)}"]
     if outside:
         remarks.append(f"{outside} planes of the cube lie outside of the scan: left out like bad pixels")
     return Pattern(name, counts, bad, scan.geometry, first, tuple(remarks))  # type: ignore[arg-type]
@@ -92,11 +92,14 @@ def _cube(
     return np.pad(counts[part], beyond), np.pad(bad[part], beyond, constant_values=True), outside
 
 
-def _clean(scan: Scan, config: PrepareConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    counts, bad = scan.counts, scan.bad_pixels.copy()
-    if not np.isfinite(counts).all():
-        bad |= ~np.isfinite(counts)
-        counts = np.where(np.isfinite(counts), counts, 0)
+def _clean(scan: Scan, config: PrepareConfig) -> tuple[NDArray[np.float32], NDArray[np.bool_], list[str]]:
+    """Counts, 0 where they mean nothing and saturated ones as they are (the peak lies among them), bad pixels, and remarks."""
+    counts, bad, remarks = scan.counts, scan.bad_pixels.copy(), [*scan.remarks]
+    broken = ~np.isfinite(counts)
+    if broken.any():
+        bad |= broken
+        counts = np.where(broken, 0, counts)
+        remarks.append(f"{int(broken.sum())} values that are no numbers: left out like bad pixels")
     negative = (counts < 0) & ~bad
     if negative.any() and not config.negative_bad:
         raise InputError(
@@ -108,14 +111,16 @@ def _clean(scan: Scan, config: PrepareConfig) -> tuple[NDArray[np.float32], NDAr
     if not good.any():
         raise InputError(f"{scan.name}: all counts are zero; check the file, the dataset or the mask")
     if config.saturation is not None:
-        bad |= good >= config.saturation
+        saturated = good >= config.saturation
+        bad |= saturated
+        remarks.append(f"{int(saturated.sum())} saturated voxels left out like bad pixels")
     elif (plateau := _plateau(good)) is not None:
         raise InputError(
             f"{scan.name}: {plateau[1]} voxels share the largest count {plateau[0]:g}: saturated; --saturation "
             f"{plateau[0]:g} leaves "
             "them out"
         )
-    return np.where(bad, 0, counts).astype(np.float32), bad
+    return good.astype(np.float32), bad, remarks
 
 
 def _plateau(counts: NDArray) -> tuple[float, int] | None:

@@ -43,10 +43,15 @@ def read_scan(
     if path.suffix == ".npy":
         return _plain(path, _volume(_load_npy(path), index, str(path)))
     with open_hdf5(path) as file:
-        name = dataset or _largest(file, path)
+        found = _volumes(file)
+        if dataset is None and not found:
+            raise InputError(f"{path}: holds no array of three axes; name one with --dataset, or check the file")
+        name = dataset or found[0]
         if name not in file or not hasattr(file[name], "shape"):
             raise InputError(f"{path}: holds no array {name}; give the name of one with --dataset")
-        return _plain(path, _volume(file[name], index, f"{path}:{name}"))
+        others = () if dataset else found[1:]
+        remarks = (f"{path.name}: {name} is taken; --dataset chooses another: {', '.join(others)}",) if others else ()
+        return _plain(path, _volume(file[name], index, f"{path}:{name}"), remarks)
 
 
 def _load_npy(path: Path) -> NDArray:
@@ -56,12 +61,10 @@ def _load_npy(path: Path) -> NDArray:
         raise InputError(f"{path}: not a whole .npy file of numbers ({error}); write it again") from error
 
 
-def _largest(file, path: Path) -> str:
+def _volumes(file) -> list[str]:
+    """Names of the arrays that may be the scan, those of three axes before those of four, the largest first."""
     found = [d for d in read_tree(file).datasets if d.dtype.kind in "uif" and len(d.shape) in (3, 4)]
-    if not found:
-        raise InputError(f"{path}: holds no array of three axes; name one with --dataset, or check the file")
-    three = [d for d in found if len(d.shape) == 3]
-    return max(three or found, key=lambda d: int(np.prod(d.shape))).path
+    return [d.path for d in sorted(found, key=lambda d: (len(d.shape), -int(np.prod(d.shape))))]
 
 
 def _volume(array, index: int | None, where: str) -> NDArray[np.float32]:
@@ -80,8 +83,8 @@ def _volume(array, index: int | None, where: str) -> NDArray[np.float32]:
     return np.asarray(array[...], np.float32)
 
 
-def _plain(path: Path, counts: NDArray[np.float32]) -> Scan:
-    return Scan(path.name, counts, np.zeros(counts.shape, bool))
+def _plain(path: Path, counts: NDArray[np.float32], remarks: tuple[str, ...] = ()) -> Scan:
+    return Scan(path.name, counts, np.zeros(counts.shape, bool), remarks=remarks)
 
 
 def _from_folder(folder: Path, scan: int | None) -> Scan:

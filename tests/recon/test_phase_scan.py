@@ -91,8 +91,10 @@ def test_remedies_work():
     bad = prepare(Scan("test", counts, found.bad_pixels), PrepareConfig(negative_bad=True, side=40))
     assert bad.counts.min() == 0
     capped = np.minimum(found.counts, 500)
-    left_out = prepare(Scan("test", capped, found.bad_pixels), PrepareConfig(saturation=500, center_px=(20, 25, 24)))
+    left_out = prepare(Scan("test", capped, found.bad_pixels), PrepareConfig(saturation=500))  # the peak is among them
     assert left_out.bad_pixels.sum() == (capped == 500).sum() and left_out.counts.max() < 500
+    broken = np.where(found.counts == found.counts.max(), np.nan, found.counts)
+    assert "1 values that are no numbers" in prepare(Scan("test", broken, found.bad_pixels)).remarks[0]
     with pytest.raises(InputError, match="at most 44 fit"):
         prepare(found, PrepareConfig(side=64))
     with pytest.raises(InputError, match="outside"):
@@ -108,6 +110,9 @@ def test_files_of_every_kind(tmp_path):
         file["entry/flat"] = counts[0]
     assert np.array_equal(read_scan(tmp_path / "a.npy").counts, counts)
     assert np.array_equal(read_scan(tmp_path / "a.h5").counts, counts)
+    assert read_scan(tmp_path / "a.h5").remarks == (
+        "a.h5: /entry/data is taken; --dataset chooses another: /entry/several",
+    )
     assert np.array_equal(read_scan(tmp_path / "a.h5", dataset="entry/several", index=1).counts, counts[8:16])
     for dataset, index, message in (
         ("entry/several", None, "choose one with --index 0..1"),
