@@ -27,6 +27,10 @@ STRATEGIES = {
     "suggested frames, propagation": ("suggested", "propagation"),
 }
 CLUSTERS = "cluster by cluster"
+#: What no method can beat: every frame of a class that has a label is named rightly, so macro-F1 is the share of such classes; on
+#: frames as they come, and with every click on a class that has none yet.
+FAULTLESS, FEWEST = "random frames, faultless head", "fewest clicks there can be"
+CURVES = (*STRATEGIES, CLUSTERS, FAULTLESS, FEWEST)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Pool:
 
 
 def curves(pool: Pool, clicks: int, draws: int) -> dict[str, Any]:
-    """Strategy -> {"clicks": [...], "macro_f1": [[per draw] ...]}; suggested frames and clusters have one draw."""
+    """Strategy -> {"clicks": [...], "macro_f1": [[per draw] ...]}; suggested frames, clusters and FEWEST have one draw."""
     out: dict[str, Any] = {}
     for way, n in (("random", draws), ("suggested", 1)):
         heads = [(name, head) for name, (how, head) in STRATEGIES.items() if how == way]
@@ -48,7 +52,21 @@ def curves(pool: Pool, clicks: int, draws: int) -> dict[str, Any]:
         for i, (name, _) in enumerate(heads):
             out[name] = {"clicks": scores[0][0], "macro_f1": [list(x) for x in zip(*(found[1][i] for found in scores))]}
     out[CLUSTERS] = _cluster_curve(pool)
-    return out
+    return out | _bounds(pool, clicks, draws)
+
+
+def _bounds(pool: Pool, clicks: int, draws: int) -> dict[str, Any]:
+    """The curves of FAULTLESS, on the same random frames as the heads get, and FEWEST."""
+    n = len(np.unique(pool.classes))
+    counts = [step for step in steps(clicks) if step <= len(pool.classes)]
+    seen = [
+        [len(np.unique(pool.classes[rows])) / n for rows in picks_of(pool, "random", clicks, draw)]
+        for draw in range(draws)
+    ]
+    return {
+        FAULTLESS: {"clicks": counts, "macro_f1": [list(scores) for scores in zip(*seen)]},
+        FEWEST: {"clicks": counts, "macro_f1": [[min(step, n) / n] for step in counts]},
+    }
 
 
 def steps(clicks: int) -> list[int]:

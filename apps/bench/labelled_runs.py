@@ -62,13 +62,15 @@ def given_runs(runs: Iterable[str]) -> tuple[str, ...]:
     return tuple(runs)
 
 
-def simulated_run(recipe: str, frames: int, seed: int, folder: Path) -> Path:
-    """The file of a simulated run in ``folder``, made where it is not there yet."""
+def simulated_run(recipe: str, frames: int, seed: int, folder: Path, options: dict[str, object] | None = None) -> Path:
+    """The file of a simulated run in ``folder``, made where it is not there yet; options of the recipe that are not its defaults
+    give it a name of its own."""
     from sim.run import simulate
 
-    path = folder / f"{recipe}-{frames}-{seed}.h5"
+    other = f"-{short_hash(options)[:8]}" if options else ""
+    path = folder / f"{recipe}-{frames}-{seed}{other}.h5"
     if not path.exists():
-        simulate(recipe, frames, seed, str(path), {})
+        simulate(recipe, frames, seed, str(path), options)
     return path
 
 

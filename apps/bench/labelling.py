@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.bench.click_curves import Pool, clicks_to, curves, mean_curves, membership, steps
+from apps.bench.click_curves import CURVES, Pool, clicks_to, curves, mean_curves, membership, steps
 from apps.bench.labelled_runs import given_runs, kept, prepared, short_hash, simulated_run, vectors_of_hits
 from sorter.core.config import require
 from sorter.core.errors import InputError
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 HELP = "Macro-F1 per click (random, suggested, cluster by cluster), calibration of the proposals, and classes nobody named."
 EXAMPLE = """  shotsort bench labelling --figure labelling.png
   shotsort bench labelling --runs run/ --embedding features --json
+  shotsort bench labelling --set mixture=sphere=1,cube=1,rod=0.1,plate=0.1
 """
 _BINS = 10
 _SHOTS, _UNNAMED = 20, 3
@@ -33,12 +34,14 @@ _SHOTS, _UNNAMED = 20, 3
 
 @dataclass(frozen=True)
 class LabellingBenchConfig:
-    """recipe, frames, seeds: simulated runs; runs: labelled work folders or files instead. embedding: "auto" for the one that
-    `sort` prefers. clicks: of a curve. draws: of random frames per run. folder: see `bench sorting`, whose runs are used."""
+    """recipe, options of it, frames, seeds: simulated runs; runs: labelled work folders or files instead. embedding: "auto" for
+    the one that `sort` prefers. clicks: of a curve. draws: of random frames per run. folder: see `bench sorting`, whose runs are
+    used."""
 
     recipe: str = "clusters"
     frames: int = 4000
     seeds: tuple[int, ...] = (0, 1, 2)
+    options: dict[str, object] = field(default_factory=dict)
     runs: tuple[str, ...] = ()
     embedding: str = "auto"
     clicks: int = 200
@@ -56,15 +59,16 @@ def bench_labelling(config: LabellingBenchConfig) -> dict[str, Any]:
 
     curves: population ("bright", "hits") -> strategy -> {"clicks", "macro_f1", "macro_f1_sd"}, mean over runs and draws; scored
     on all frames of the population, labelled ones included. One click labels a frame, or names a cluster after its most common
-    class. clicks_to: population -> strategy -> level -> clicks, None where it is not reached, and "times_fewer" than random
-    frames with the linear head. calibration: head -> ece and the reliability diagram at 20 labels per class. unnamed: three
-    classes that have no label: auroc, recall and false_share of "none of these". Kept in ``folder``, run by run.
+    class; two curves (FAULTLESS, FEWEST) tell what no method can beat. clicks_to: population -> strategy -> level -> clicks, None
+    where it is not reached, and "times_fewer" than random frames with the linear head. calibration: head -> ece and the
+    reliability diagram at 20 labels per class. unnamed: three classes that have no label: auroc, recall and false_share of "none
+    of these". Kept in ``folder``, run by run.
     """
     folder = Path(config.folder)
     folder.mkdir(parents=True, exist_ok=True)
     runs = []
     for source in [Path(run) for run in config.runs] or [
-        simulated_run(config.recipe, config.frames, seed, folder) for seed in config.seeds
+        simulated_run(config.recipe, config.frames, seed, folder, config.options) for seed in config.seeds
     ]:
         runs.append(_run(source, config, folder))
     curves = {p: mean_curves([run["curves"][p] for run in runs if p in run["curves"]]) for p in ("bright", "hits")}
@@ -92,6 +96,7 @@ def _run(source: Path, config: LabellingBenchConfig, folder: Path) -> dict[str, 
     key = {
         "clicks": steps(config.clicks),
         "draws": config.draws,
+        "curves": CURVES,
         "sha256": inputs_digest(embedding, hits),
         "cluster": asdict(settings),
     }
@@ -229,6 +234,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs", nargs="+", default=[], help="labelled files or work folders instead of simulated runs"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the recipe (see `sim`); repeat"
+    )
     parser.add_argument("--figure", metavar="FILE", help="draw curves and reliability diagram as PNG")
     add_json(parser)
 
@@ -236,9 +244,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from apps.cli.output import print_result
+    from apps.cli.sim import options_of
 
     plain = {n: getattr(args, n) for n in ("recipe", "frames", "embedding", "clicks", "draws", "folder")}
-    result = bench_labelling(LabellingBenchConfig(seeds=tuple(args.seeds), runs=given_runs(args.runs), **plain))
+    runs = {"seeds": tuple(args.seeds), "options": options_of(args.set), "runs": given_runs(args.runs)}
+    result = bench_labelling(LabellingBenchConfig(**runs, **plain))
     if args.figure:
         from apps.bench.labelling_figure import draw
 

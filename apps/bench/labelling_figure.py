@@ -10,7 +10,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from apps.bench.click_curves import FAULTLESS, FEWEST
 from sorter.io.whole import whole_file
+
+#: Lines of what no method can beat.
+_BOUNDS = {FAULTLESS: "--", FEWEST: ":"}
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
@@ -22,7 +26,8 @@ def draw(result: dict[str, Any], path: Path) -> None:
     for ax, population in zip(axes, populations):
         for name, curve in result["curves"][population].items():
             mean, spread = np.array(curve["macro_f1"]), np.array(curve["macro_f1_sd"])
-            (line,) = ax.plot(curve["clicks"], mean, label=name, lw=1.5)
+            bound = {"color": "0.5", "ls": _BOUNDS[name], "lw": 1.0} if name in _BOUNDS else {"lw": 1.5}
+            (line,) = ax.plot(curve["clicks"], mean, label=name, **bound)
             ax.fill_between(curve["clicks"], mean - spread, mean + spread, color=line.get_color(), alpha=0.15, lw=0)
         ax.set(
             xlabel="clicks",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.bench import labelling_figure
-from apps.bench.click_curves import BASE, CLUSTERS, STRATEGIES, Pool, clicks_to, curves, mean_curves
+from apps.bench.click_curves import BASE, CLUSTERS, FAULTLESS, FEWEST, STRATEGIES, Pool, clicks_to, curves, mean_curves
 from apps.bench.labelling import LabellingBenchConfig, bench_labelling, table_text
 from apps.cli.__main__ import main
 from sorter.core.errors import InputError
@@ -22,11 +22,15 @@ def test_curves_of_clear_classes():
         points, np.array(list("abcd"))[kind], kind.astype(np.int32), Proposer(np.arange(120).astype(np.uint64), points)
     )
     found = curves(pool, 20, 2)
-    assert set(found) == {*STRATEGIES, CLUSTERS}
+    assert set(found) == {*STRATEGIES, CLUSTERS, FAULTLESS, FEWEST}
     assert found[CLUSTERS]["clicks"] == [1, 2, 3, 4] and found[CLUSTERS]["macro_f1"][-1] == [1.0]
     assert found[BASE]["clicks"] == list(range(1, 21)) and len(found[BASE]["macro_f1"][0]) == 2
     assert found["suggested frames, propagation"]["macro_f1"][-1][0] > 0.8
     assert found["suggested frames, propagation"]["macro_f1"][9][0] >= np.mean(found[BASE]["macro_f1"][9])
+    assert found[FEWEST]["macro_f1"][:5] == [[0.25], [0.5], [0.75], [1.0], [1.0]]
+    faultless = np.array(found[FAULTLESS]["macro_f1"])
+    assert (faultless <= np.array(found[FEWEST]["macro_f1"])).all() and faultless[0].tolist() == [0.25, 0.25]
+    assert (np.array(found[BASE]["macro_f1"])[:3] <= faultless[:3] + 1e-9).all()
 
 
 def test_clicks_to_a_level():
@@ -58,5 +62,7 @@ def test_bench_on_work_folders(tmp_path, capsys):
     assert (tmp_path / "l.png").read_bytes().startswith(b"\x89PNG")
     assert main(["bench", "labelling", "--runs", str(tmp_path / "gone")]) == 2
     assert "no such file" in capsys.readouterr().err
+    assert main(["bench", "labelling", "--folder", str(tmp_path / "bench"), "--set", "mixture=griffin=1"]) == 2
+    assert "griffin" in capsys.readouterr().err
     with pytest.raises(InputError, match="clicks = 2"):
         LabellingBenchConfig(clicks=2)
