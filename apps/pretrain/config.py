@@ -26,7 +26,7 @@ class FieldsConfig:
     """fields: patterns in all, shared between the recipes by ``SHARES``; seed: the recipes' own seeds are derived from it and
     are 63-bit numbers, which nobody gives by hand: no run of ``shotsort sim --seed N`` is in here."""
 
-    fields: int = 16_384
+    fields: int = 24_576
     seed: int = 0
     shares: dict[str, float] = field(default_factory=lambda: dict(SHARES))
 

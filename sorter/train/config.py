@@ -98,7 +98,7 @@ class PairConfig:
     cross-entropy over kinds. channels, hidden: sizes of the network (`ContrastiveModelConfig`).
     """
 
-    steps: int = 10_000
+    steps: int = 22_000
     minutes: float = 0.0
     batch: int = 256
     views: int = 4
