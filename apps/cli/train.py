@@ -30,6 +30,7 @@ _OPTIONS = {
     "precision": "32 or bf16 (mixed)",
     "compile": "put the network through torch.compile",
     "balance": "draw evenly over photons (octaves of brightness) or the clusters of a clustering (default: each hit alike)",
+    "bright_span": "learn from hits at most so many times dimmer than the 90th percentile; contrastive only; 0: from all",
     "seed": "seed of weights, order, views and noise",
 }
 _SHORT = {"n_latents": "latents"}

@@ -8,7 +8,7 @@ from sorter.core.config import require
 
 #: Embeddings in which clusters are sought by default among the hits that are at most so many times dimmer than the 90th
 #: percentile: they keep bright kinds so far apart that dim hits, which lie between, would join them.
-BRIGHT_SPANS = {"pretrained": 40.0}
+BRIGHT_SPANS = {"pretrained": 40.0, "contrastive": 40.0, "contrastive+features": 40.0}
 
 
 @dataclass(frozen=True)

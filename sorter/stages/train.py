@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sorter.core.clustering import NOISE
 from sorter.core.config import config_to_dict, require
 from sorter.core.geometry import Geometry
+from sorter.core.hits import Hits
 from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
@@ -39,8 +40,8 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
     config = config or TrainConfig()
     work = work if isinstance(work, WorkFolder) else WorkFolder.open(work)
     resolve_device(config.device)
-    store, ids = work.frames(), work.read_hits().hit_ids
-    inputs, chances = frames_inputs(store, ids), _chances(work, config.balance)
+    store, ids = work.frames(), _learned_from(work.read_hits(), config)
+    inputs, chances = frames_inputs(store, ids), _chances(work, ids, config.balance)
     if chances is not None:
         inputs["chances_sha256"] = hashlib.sha256(chances.tobytes()).hexdigest()
     folder = work.model_path(config.model)
@@ -59,15 +60,25 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
     return model
 
 
-def _chances(work: WorkFolder, balance: str) -> NDArray[np.float64] | None:
-    """How often each hit is drawn; None: all alike. Raises MissingResultError for a clustering that is not there."""
+def _learned_from(hits: Hits, config: TrainConfig) -> NDArray[np.uint64]:
+    """Ids of the hits that a training takes (`TrainConfig.bright_span`); all of them where the bright ones are too few."""
+    photons = hits.photons[hits.is_hit]
+    if config.model != "contrastive" or config.bright_span == 0 or not len(photons):
+        return hits.hit_ids
+    bright = hits.hit_ids[photons >= np.percentile(photons, 90) / config.bright_span]
+    return bright if len(bright) >= MIN_FRAMES else hits.hit_ids
+
+
+def _chances(work: WorkFolder, ids: NDArray[np.uint64], balance: str) -> NDArray[np.float64] | None:
+    """How often each of the hits ``ids`` is drawn; None: all alike. Raises MissingResultError for a clustering that is not
+    there."""
     if not balance:
         return None
-    hits = work.read_hits()
     if balance == "photons":
-        return balanced_chances(np.floor(np.log2(np.maximum(hits.photons[hits.is_hit], 1))))
+        hits = work.read_hits()
+        return balanced_chances(np.floor(np.log2(np.maximum(hits.photons[rows_of(hits.frame_id, ids)], 1))))
     found = work.read_clustering(balance)
-    rows = rows_of(found.frame_id, hits.hit_ids)
+    rows = rows_of(found.frame_id, ids)
     return balanced_chances(np.where(rows < 0, NOISE, found.labels[rows]))
 
 

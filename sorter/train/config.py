@@ -25,6 +25,8 @@ class TrainConfig:
     device: "auto", "cpu", "cuda". devices, nodes: processes per node, one per GPU, and nodes, that share each batch. precision:
     "32", or "bf16" for mixed precision. compile: whether the network goes through torch.compile. balance: what hits are drawn
     evenly over: "photons" (octaves of brightness), the name of a clustering, "" draws each hit as often as any other.
+    bright_span: a contrastive training takes the hits that are at most so many times dimmer than the 90th percentile (0: all
+    hits); there is little to learn from dim ones, and thinned views of the bright ones stand for them.
     """
 
     model: str = "contrastive"
@@ -48,6 +50,7 @@ class TrainConfig:
     precision: str = "32"
     compile: bool = False
     balance: str = ""
+    bright_span: float = 40.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +73,10 @@ class TrainConfig:
         require(self.precision in PRECISIONS, f"--precision {self.precision}: choose one of {', '.join(PRECISIONS)}")
         require(self.temperature > 0 and self.sigma > 0, "temperature and sigma must be positive")
         require(self.gamma >= 0, f"--gamma {self.gamma}: must not be negative")
+        require(
+            self.bright_span == 0 or self.bright_span >= 1,
+            f"--bright-span {self.bright_span}: at least 1, or 0 for all",
+        )
         require(self.n_latents >= 2, f"--latents {self.n_latents}: need at least 2")
         require(self.n_radii % 8 == 0 and self.n_angles % 8 == 0, "n_radii and n_angles must be multiples of 8")
 

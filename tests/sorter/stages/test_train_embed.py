@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,26 @@ def test_train_then_embed_then_again_is_up_to_date(tmp_path: Path, caplog: pytes
     assert len(work.manifests("train")) == 1
     figures = bench_embedding(work, CONTRASTIVE, repeats=1)
     assert figures["share_of_network_rate"] > 0 and len(work.manifests("embed")) == 1
+
+
+def test_a_contrastive_training_takes_the_bright_hits(tmp_path: Path) -> None:
+    work = make_work_folder(tmp_path, n=80, results=False)
+    hits = work.read_hits()
+    photons, dim = np.where(hits.is_hit, 1e5, 0.0), np.flatnonzero(hits.is_hit)[:5]
+    photons[dim] = 1e3
+    work.write_hits(replace(hits, photons=photons))
+
+    def learned_from(**settings: object) -> int:
+        train(work, TrainConfig(**QUICK, **settings))
+        return work.manifests("train")[-1]["inputs"]["hits"]
+
+    n = len(hits.hit_ids)
+    assert learned_from() == n - len(dim)
+    assert learned_from(balance="photons") == n - len(dim)
+    assert learned_from(bright_span=0.0) == n
+    assert len(embed(work, CONTRASTIVE).frame_id) == n, "dim ones are embedded all the same"
+    with pytest.raises(InputError, match=r"--bright-span 0\.5"):
+        TrainConfig(bright_span=0.5)
 
 
 def test_a_device_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
