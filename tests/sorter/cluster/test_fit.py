@@ -153,7 +153,7 @@ def test_dim_hits_are_assigned_but_stay_noise():
 def test_the_pretrained_embedding_is_clustered_where_it_is_bright_enough():
     wide, narrow = np.geomspace(1e2, 1e6, 50), np.geomspace(3e4, 1e6, 50)
     assert 20 <= len(rows_to_fit(wide, "pretrained", None)) <= 30 and rows_to_fit(wide, "pretrained", None)[-1] == 49
-    assert len(rows_to_fit(narrow, "pretrained", None)) == 50 == len(rows_to_fit(wide, "contrastive", None))
+    assert len(rows_to_fit(narrow, "pretrained", None)) == 50 == len(rows_to_fit(wide, "features", None))
     assert len(rows_to_fit(wide, "pretrained", 0.2)) == 10 and len(rows_to_fit(wide[:0], "pretrained", None)) == 0
 
 
