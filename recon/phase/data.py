@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,18 @@ FIELD = 32
 """Voxels along a side of the objects that networks give (Chan et al. 2020)."""
 
 
-def crystal_law(atomistic: bool = False, max_strain: float | None = None) -> CrystalConfig:
-    """The crystals of training and tests: faceted, 10 to 20 nm, turned at random. Atomistic ones are of 20 nm and not turned.
+def crystal_law(atomistic: bool = False, edge_nm: int = 20) -> CrystalConfig:
+    """The crystals of training and tests: faceted, half of ``edge_nm`` to ``edge_nm`` wide, turned at random. Atomistic ones are
+    of 20 nm and not turned.
 
-    max_strain: of each component before relaxation (None: 0.01, as in Chan et al. 2020).
+    Voxels grow with the crystals and the strain is the same, so displacement and phase grow as edge_nm does. Raises InputError
+    for an edge that is no multiple of 10 nm.
     """
-    law = CrystalConfig() if atomistic else CrystalConfig(min_edge_nm=10, rotated=True)
-    return law if max_strain is None else replace(law, max_strain=max_strain)
+    if atomistic:
+        require(edge_nm == 20, f"edge of {edge_nm} nm: atomistic crystals are of 20 nm")
+        return CrystalConfig()
+    require(edge_nm >= 10 and edge_nm % 10 == 0, f"edge of {edge_nm} nm: must be a multiple of 10 nm")
+    return CrystalConfig(edge_nm=edge_nm, min_edge_nm=edge_nm / 2, voxel_cells=edge_nm // 10, rotated=True)
 
 
 @dataclass(frozen=True)

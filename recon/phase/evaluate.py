@@ -33,6 +33,7 @@ PHASED_RAD = 0.3
 FREE_TOLERANCE = 1.05
 """A free log-likelihood is no worse than that of the iterative rival where it is at most this times that."""
 METHODS = ("network", "refined", "unaided", "iterative")
+STRAIN = ("crystal_phase_rms_rad", "flat_phase_error_rad")
 COLUMNS = ("phase_error_rad", "shape_error", "chi2", "free_llk", "seconds")
 
 
@@ -64,12 +65,12 @@ class PhaseEvaluateConfig:
 @dataclass(frozen=True)
 class Evaluation:
     """figures: method -> (crystals, 5), columns as COLUMNS; "unaided" is the refinement from a random start instead of the
-    network's answer. phase_rms_rad (crystals,): how strained each is (see `recon.phase.data.phase_rms_rad`). distribution
-    (network_crystals, 2): the network's shape and phase errors, strained and unstrained in turn. by_photons: dose -> (shape,
-    phase) errors, medians. summary: JSON-ready."""
+    network's answer. strain (crystals, 2): columns as STRAIN, see `Unseen`. distribution (network_crystals, 2): the
+    network's shape and phase errors, strained and unstrained in turn. by_photons: dose -> (shape, phase) errors, medians.
+    summary: JSON-ready."""
 
     figures: dict[str, NDArray[np.float64]]
-    phase_rms_rad: NDArray[np.float64]
+    strain: NDArray[np.float64]
     distribution: NDArray[np.float64]
     by_photons: dict[float, tuple[float, float]]
     summary: dict[str, Any]
@@ -77,11 +78,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Unseen:
-    """A test crystal: counts (n, n, n), the object behind them on the same grid, and how strained it is."""
+    """A test crystal: counts (n, n, n), the object behind them on the same grid, and how strained it is (see
+    `recon.phase.data.phase_rms_rad`)."""
 
     counts: Tensor
     truth: Tensor
     phase_rms_rad: float
+
+    def flat_phase_error_rad(self) -> float:
+        """Phase error of the true shape without any phase: what an error is to be held against."""
+        return object_errors(self.truth.abs().to(self.truth), self.truth).phase_error_rad
 
     @classmethod
     def drawn(cls, data: CrystalData, seed: int, index: int, photons: float | None, strained: bool = True) -> Unseen:
@@ -95,8 +101,8 @@ class Unseen:
 
 def phase_all_ways(
     predictor: Predictor, config: PhaseEvaluateConfig, seed: int, index: int
-) -> tuple[dict[str, tuple[float, ...]], float]:
-    """COLUMNS of each method for one crystal, and how strained it is. Times begin with the counts and include all preparation."""
+) -> tuple[dict[str, tuple[float, ...]], tuple[float, float]]:
+    """COLUMNS of each method for one crystal, and its STRAIN. Times begin with the counts and include all preparation."""
     unseen = Unseen.drawn(config.data, seed, index, config.photons)
 
     def problem() -> Problem:
@@ -131,7 +137,7 @@ def phase_all_ways(
             errors.phase_error_rad, errors.shape_error, float(judge.modulus().chi2(obj)[0]), float(judge.free_llk(obj)[0]),
             seconds[name],
         )  # fmt: skip
-    return rows, unseen.phase_rms_rad
+    return rows, (unseen.phase_rms_rad, unseen.flat_phase_error_rad())
 
 
 def network_errors(
@@ -170,14 +176,16 @@ def evaluate(predictor: Predictor, config: PhaseEvaluateConfig, seed: int = 0) -
     doses = config.doses if config.dose_crystals else ()
     tasks += [("network", 2 * i, dose) for dose in doses for i in range(config.dose_crystals)]
     found = _in_processes(tasks, predictor, config, seed)
-    rows, phase_rms = zip(*found[: config.crystals], strict=True)
+    rows, strain = zip(*found[: config.crystals], strict=True)
     figures = {name: np.array([row[name] for row in rows]) for name in METHODS}
     distribution = np.array(found[config.crystals : config.crystals + config.network_crystals])
     rest = np.array(found[config.crystals + config.network_crystals :]).reshape(len(doses), config.dose_crystals, 2)
     by_photons = {dose: tuple(np.median(part, 0).tolist()) for dose, part in zip(doses, rest, strict=True)}
     summary = _summary(figures, distribution, by_photons, predictor, config, seed)
-    summary["crystal_phase_rms_rad"] = float(np.median(phase_rms))
-    return Evaluation(figures, np.array(phase_rms), distribution, by_photons, summary)
+    strain = np.array(strain)
+    summary |= dict(zip(STRAIN, np.median(strain, 0).tolist(), strict=True))
+    summary["phased_flat"] = float((strain[:, 1] < PHASED_RAD).mean())
+    return Evaluation(figures, strain, distribution, by_photons, summary)
 
 
 def _in_processes(tasks: list, predictor: Predictor, config: PhaseEvaluateConfig, seed: int) -> list:

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from recon.phase.alignment import align
 from recon.phase.card import model_card
-from recon.phase.evaluate import COLUMNS, METHODS, PHASED_RAD, Evaluation, PhaseEvaluateConfig, Unseen
+from recon.phase.evaluate import COLUMNS, METHODS, PHASED_RAD, STRAIN, Evaluation, PhaseEvaluateConfig, Unseen
 from recon.phase.figures import PHASE_MAP, bounding_box, new_figure
 from recon.phase.iterate import iterate
 from recon.phase.predict import Predictor
@@ -40,10 +40,10 @@ def write_evaluation(
         (folder / "evaluation.json").write_text(json.dumps(found.summary, indent=1) + "\n")
         with (folder / "crystals.csv").open("w", newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(["crystal", "crystal_phase_rms_rad", "method", *COLUMNS])
+            writer.writerow(["crystal", *STRAIN, "method", *COLUMNS])
             for name in METHODS:
-                for i, (rms, row) in enumerate(zip(found.phase_rms_rad, found.figures[name], strict=True)):
-                    writer.writerow([i, f"{rms:.4g}", name, *(f"{v:.6g}" for v in row)])
+                for i, (strain, row) in enumerate(zip(found.strain, found.figures[name], strict=True)):
+                    writer.writerow([i, *(f"{v:.4g}" for v in strain), name, *(f"{v:.6g}" for v in row)])
         write_card(folder / "card.md", *model_card(predictor.meta, predictor.path.name, found.summary))
         errors_figure(found).savefig(folder / "errors.png")
         examples_figure(predictor, config, seed, min(3, config.crystals)).savefig(folder / "examples.png")

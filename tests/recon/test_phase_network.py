@@ -278,6 +278,7 @@ def test_evaluation_has_its_keys(evaluation, weights, tmp_path):
         "network_shape_error",
         "success_refined", "success_iterative", "network_phase_error_rad", "refined_chi2", "iterative_chi2",
         "network_speedup", "refined_speedup", "crystals", "seed", "network_strained_shape_error", "network_by_photons",
+        "crystal_phase_rms_rad", "flat_phase_error_rad", "phased_flat",
     ):  # fmt: skip
         assert key in found.summary
     assert found.distribution.shape == (4, 2) and found.figures["refined"].shape == (2, 5)
