@@ -22,7 +22,7 @@ def align(obj: Tensor, reference: Tensor, upsampling: int = 8) -> Tensor:
         shift, value = _finer_shift(product, whole, upsampling)
         if abs(value) > best_value:
             best_value = abs(value)
-            power = float(field.abs().square().sum())
+            power = max(float(field.abs().square().sum()), 1e-30)  # an empty object stays one
             best = torch.fft.ifftn(_moved(field, shift) * (value / power), dim=_AXES)
     return best
 

@@ -17,7 +17,8 @@ _AXES = (-3, -2, -1)
 @dataclass(frozen=True)
 class ObjectErrors:
     """shape_error: sum |a - t| / sum t of the moduli, scaled to each other; phase_error_rad: root mean square of the phase
-    difference over the voxels where the truth is at least half its largest modulus."""
+    difference over the voxels where the truth is at least half its largest modulus; a voxel that is left empty counts as random
+    phases do on average."""
 
     shape_error: float
     phase_error_rad: float
@@ -30,9 +31,10 @@ def object_errors(obj: Tensor, truth: Tensor) -> ObjectErrors:
     scale = float((modulus * wanted).sum() / modulus.square().sum().clamp(min=1e-30))
     inside = wanted >= 0.5 * wanted.max()
     product = found[inside] * truth[inside].conj()
-    product = product * torch.sgn(product.sum()).conj()
+    angle = torch.angle(product * torch.sgn(product.sum()).conj())
+    angle[product == 0] = torch.pi / 3**0.5
     return ObjectErrors(
-        float((scale * modulus - wanted).abs().sum() / wanted.sum()), float(torch.angle(product).square().mean().sqrt())
+        float((scale * modulus - wanted).abs().sum() / wanted.sum()), float(angle.square().mean().sqrt())
     )
 
 

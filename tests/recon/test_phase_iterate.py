@@ -190,6 +190,8 @@ def test_alignment_takes_off_twin_shift_and_phase():
     moved = 0.3 * torch.roll(twin(truth), (3, -2, 5), (0, 1, 2)) * np.exp(1.1j)
     assert (align(moved, truth) - truth).abs().max() < 1e-3
     assert object_errors(moved, truth).phase_error_rad < 1e-3
+    empty = object_errors(torch.zeros_like(truth), truth)
+    assert empty.shape_error == pytest.approx(1) and empty.phase_error_rad == pytest.approx(np.pi / 3**0.5)
     half = torch.fft.ifftn(torch.fft.fftn(truth) * torch.exp(-2j * np.pi * 0.5 * torch.fft.fftfreq(SIDE)))
     assert (align(half, truth) - truth).abs().max() < 0.05
 
