@@ -88,7 +88,7 @@ def _figures(summary: dict) -> list[tuple[str, str]]:
         "strain_rms": "strain along Q, rms",
         "volume_nm3": "volume / nm³",
     }
-    return [(text(label), quantity(summary[key])) for key, label in shown.items() if summary.get(key) is not None]
+    return [(text(label), f"{summary[key]:.3g}") for key, label in shown.items() if summary.get(key) is not None]
 
 
 def _scan(result: PhaseResult) -> str:
