@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 _AXES = (-3, -2, -1)
 
@@ -66,3 +67,16 @@ def shape_and_phase_errors(shape: Tensor, phase_rad: Tensor, target: Tensor) -> 
     first, second = found
     chosen = torch.where(first.sum(0) <= second.sum(0), first, second)
     return chosen[0], chosen[1]
+
+
+def shape_cross_entropy(shape: Tensor, target: Tensor) -> Tensor:
+    """(B,) mean binary cross-entropy of shape (B, n, n, n) in 0..1 against the modulus of the better of target and twin.
+
+    A crystal fills a fifteenth of its field: by the mean absolute error an empty field is a good answer from which no gradient
+    leads away (a sigmoid near 0 is flat); cross-entropy is steep there.
+    """
+    found = [
+        functional.binary_cross_entropy(shape, candidate.abs().clamp(0, 1), reduction="none").mean(_AXES)
+        for candidate in (target, twin(target))
+    ]
+    return torch.minimum(*found)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recon.phase.card import model_card
 from recon.phase.data import CrystalData, CrystalPool, magnitudes, measured, noisy
 from recon.phase.downsample import block_dct
-from recon.phase.loss import aligned_error, magnitude_error, shape_and_phase_errors
+from recon.phase.loss import aligned_error, magnitude_error, shape_and_phase_errors, shape_cross_entropy
 from recon.phase.network import NETWORKS
 from recon.training.loop import LoopConfig, fit
 from recon.training.weights import load_into, n_parameters, pick_device, read_weights, save_weights, write_card
@@ -168,15 +168,18 @@ def _batch(config: PhaseTrainConfig, seed: int, pool: CrystalPool, step: int, si
 
 
 def _staged(model: nn.Module, magnitude: Tensor, target: Tensor, done: float, physics: float) -> Tensor:
-    """Encoder and shape; phase decoder alone; encoder and phase; all with the Fourier magnitudes (Chan et al. 2020, Methods)."""
+    """Encoder and shape; phase decoder alone; encoder and phase; all with the Fourier magnitudes (Chan et al. 2020, Methods; the
+    first stage by cross-entropy, see `shape_cross_entropy`)."""
     stage = min(int(4 * done), 3)
     model.encoder.requires_grad_(stage != 1)
     model.shape_decoder.requires_grad_(stage in (0, 3))
     model.phase_decoder.requires_grad_(stage != 0)
     shape, phase = model.shape_and_phase(magnitude)
+    if stage == 0:
+        return shape_cross_entropy(shape, target).mean()
     shape_error, phase_error = (e.mean() for e in shape_and_phase_errors(shape, phase, target))
     if stage < 3:
-        return shape_error if stage == 0 else phase_error
+        return phase_error
     fourier = magnitude_error(torch.polar(shape, phase), magnitude, magnitude.shape[-1]).mean()
     return shape_error + phase_error + physics * fourier
 

@@ -12,7 +12,7 @@ from recon.phase.data import CrystalData, CrystalPool, centred, magnitudes, meas
 from recon.phase.evaluate import PhaseEvaluateConfig, evaluate
 from recon.phase.evaluation_figures import write_evaluation
 from recon.phase.iterate import IterateConfig
-from recon.phase.loss import aligned_error, magnitude_error, shape_and_phase_errors, twin
+from recon.phase.loss import aligned_error, magnitude_error, shape_and_phase_errors, shape_cross_entropy, twin
 from recon.phase.network import NETWORKS, ChanNet, patterson
 from recon.phase.predict import Predictor, filled
 from recon.phase.problem import Problem, resized
@@ -107,6 +107,27 @@ def test_losses_do_not_feel_the_twin():
     assert float(magnitude_error(other, magnitude, 32)) < 1e-4
     shape, phase = twin(obj).abs(), torch.angle(twin(obj) * torch.sgn(twin(obj).sum()).conj())
     assert float(sum(shape_and_phase_errors(shape, phase * (shape > 0.1), obj))) < 0.02
+    assert torch.allclose(shape_cross_entropy(shape.clamp(0, 1), obj), shape_cross_entropy(obj.abs().clamp(0, 1), obj))
+
+
+def test_an_empty_answer_is_left_again():
+    """By the mean absolute error no gradient leads away from it."""
+    obj = torch.from_numpy(crystal())[None]
+    slopes = []
+    for error in (shape_cross_entropy, lambda shape, target: shape_and_phase_errors(shape, 0 * shape, target)[0]):
+        logits = torch.full((1, 32, 32, 32), -12.0, requires_grad=True)
+        error(torch.sigmoid(logits), obj).sum().backward()
+        slopes.append(float(logits.grad[obj.abs() > 0.5].abs().mean()))
+    assert slopes[0] > 1000 * slopes[1]
+
+
+def test_chan_net_begins_with_a_signal():
+    torch.manual_seed(0)
+    network = ChanNet((4, 8, 16)).eval()
+    radius = torch.linspace(-16, 15, 32).square()
+    radius = radius + radius[:, None] + radius[:, None, None]
+    shape, _ = network.shape_and_phase(torch.stack([torch.exp(-radius / width**2) for width in (2, 6)]))
+    assert float((shape[0] - shape[1]).abs().mean()) > 0.001
 
 
 # -- training
