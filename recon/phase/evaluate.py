@@ -149,7 +149,8 @@ def network_errors(
         small = block_dct(unseen.counts[None], predictor.input_side)
         obj = predictor.model(magnitudes(small).to(predictor.device)).cpu()[0]
     side = obj.shape[0]
-    inner = slice(first := unseen.truth.shape[0] // 2 - side // 2, first + side)
+    first = unseen.truth.shape[0] // 2 - side // 2
+    inner = slice(first, first + side)
     errors = object_errors(obj, unseen.truth[inner, inner, inner].contiguous())
     return errors.shape_error, errors.phase_error_rad
 
