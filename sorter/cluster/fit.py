@@ -15,6 +15,7 @@ from sorter.cluster.reduce import Placement, Projection, principal_components, u
 from sorter.core.clustering import NOISE, Clustering, Memberships
 from sorter.core.config import config_to_dict
 from sorter.core.embedding import Embedding, Layout
+from sorter.core.hits import within_span
 from sorter.core.identity import rows_of
 from sorter.core.seeds import child_rng, child_seed
 
@@ -125,9 +126,9 @@ def _persistence(groups: Groups, numbers: NDArray[np.int32]) -> list[float | Non
 def rows_to_fit(photons: NDArray, embedding: str, share: float | None) -> NDArray[np.int64]:
     """Rows, ascending, of the hits in which clusters are sought: `bright_rows` of ``share``; where that is None, those bright
     enough for the embedding (`BRIGHT_SPANS`), or all."""
-    if share is not None or embedding not in BRIGHT_SPANS or not len(photons):
+    if share is not None or embedding not in BRIGHT_SPANS:
         return bright_rows(photons, 1.0 if share is None else share)
-    return np.flatnonzero(photons >= np.percentile(photons, 90) / BRIGHT_SPANS[embedding])
+    return np.flatnonzero(within_span(photons, BRIGHT_SPANS[embedding]))
 
 
 def bright_rows(photons: NDArray, share: float) -> NDArray[np.int64]:

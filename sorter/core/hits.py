@@ -31,3 +31,8 @@ class Hits:
     def hit_ids(self) -> NDArray[np.uint64]:
         """Ids of the hits, storage order."""
         return self.frame_id[self.is_hit]
+
+
+def within_span(photons: NDArray, span: float) -> NDArray[np.bool_]:
+    """Which of the hits of these ``photons`` (N,) are at most ``span`` times dimmer than their 90th percentile."""
+    return photons >= np.percentile(photons, 90) / span if len(photons) else np.zeros(0, bool)

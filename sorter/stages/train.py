@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sorter.core.clustering import NOISE
 from sorter.core.config import config_to_dict, require
 from sorter.core.geometry import Geometry
-from sorter.core.hits import Hits
+from sorter.core.hits import Hits, within_span
 from sorter.core.identity import rows_of
 from sorter.io.workfolder import WorkFolder
 from sorter.io.zarr_store import ZarrFrameStore
@@ -63,9 +63,9 @@ def train(work: str | Path | WorkFolder, config: TrainConfig | None = None, forc
 def _learned_from(hits: Hits, config: TrainConfig) -> NDArray[np.uint64]:
     """Ids of the hits that a training takes (`TrainConfig.bright_span`); all of them where the bright ones are too few."""
     photons = hits.photons[hits.is_hit]
-    if config.model != "contrastive" or config.bright_span == 0 or not len(photons):
+    if config.model != "contrastive" or config.bright_span == 0:
         return hits.hit_ids
-    bright = hits.hit_ids[photons >= np.percentile(photons, 90) / config.bright_span]
+    bright = hits.hit_ids[within_span(photons, config.bright_span)]
     return bright if len(bright) >= MIN_FRAMES else hits.hit_ids
 
 
